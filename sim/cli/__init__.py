@@ -1,0 +1,49 @@
+"""The command line ``gcsim``: the only place that reads argv, prints, or chooses an exit code.
+
+Exit codes: 0 ok, 1 a check failed, 2 bad input, 3 interrupted and resumable, 4 the engine.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+from sim.cli.console import fail
+from sim.cli.price import price
+from sim.cli.prices import prices
+from sim.cli.trace import trace
+from sim.errors import SimError
+
+__all__ = ["app", "main"]
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "price": price,
+    "prices": prices,
+    "trace": trace,
+}
+
+app = typer.Typer(
+    name="gcsim",
+    help="What Gemini API traffic costs, and how long its callers wait, under each strategy.",
+    no_args_is_help=False,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code; no traceback reaches the user for a mistake of theirs."""
+    try:
+        app(args=argv, prog_name="gcsim")
+    except SimError as error:
+        fail(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("gcsim: interrupted; nothing that was finished is lost", file=sys.stderr)
+        sys.exit(3)

@@ -1,0 +1,33 @@
+"""What every command shares of the terminal: results to stdout, everything else to stderr."""
+
+import json
+import sys
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from sim.errors import InputError, SimError
+
+__all__ = ["fail", "print_json", "stderr", "stdout"]
+
+
+def stdout() -> Console:
+    """Return a console for results: as wide as the terminal, 120 columns where there is none."""
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
+
+
+def stderr() -> Console:
+    """Return a console for progress and logs."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print a result as JSON; a NaN is a defect and raises."""
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def fail(error: SimError) -> NoReturn:
+    """Print an error, one line a mistake, and leave with its exit code."""
+    for line in [str(p) for p in error.problems] if isinstance(error, InputError) else [f"gcsim: {error}"]:
+        print(line, file=sys.stderr)
+    sys.exit(error.exit_code)

@@ -1,0 +1,90 @@
+"""The input table of every engine: one realised workload, with every draw fixed."""
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.errors import EngineError
+
+__all__ = ["DRAW_BITS", "Ints", "Trace", "check"]
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+DRAW_BITS = 32  # a draw u of a column is uniform on the integers [0, 2**32)
+
+
+class Trace(NamedTuple):
+    """A realised workload: n requests, and the tree of the k prompt prefixes that they share.
+
+    Requests stand in the order of ``arrive``, a follower after the request that it follows. Times are integer
+    milliseconds since the scenario's start and fall in ``[0, horizon)``. The prompt of request ``i`` is the path from the
+    root to ``leaf[i]`` and then ``fresh[i]`` tokens that no other request has: ``depth[leaf] + fresh`` tokens in all.
+    """
+
+    arrive: Ints  # (n,) ms since start; of a follower: when its session began, so the earliest it could be
+    stream: Ints  # (n,) index into `streams`
+    leaf: Ints  # (n,) node of the prefix tree that the prompt starts with, -1 = none
+    fresh: Ints  # (n,) tokens after that prefix, shared with nobody
+    output: Ints  # (n,) tokens generated, thinking included
+    patience: Ints  # (n,) ms from its arrival that the caller can wait
+    follows: Ints  # (n,) the request whose answer this one waits for (closed-loop session), -1 = none
+    think: Ints  # (n,) ms from that answer to this arrival; 0 where follows is -1
+    slowness: Ints  # (n,) draw: how slow the service answers
+    luck: Ints  # (n,) draw: whether a live prefix is hit
+    retention: Ints  # (n,) draw: how long the service keeps the prefix that this request leaves
+    turnaround: Ints  # (n,) draw: how long a batch job takes whose first member this is
+    failure: Ints  # (n,) draw: whether the request fails inside a job
+    parent: Ints  # (k,) parent node, smaller than the node itself; -1 = hangs from the root
+    depth: Ints  # (k,) tokens from the root to the end of this node
+    context: Ints  # (k,) 1 + index into `populations` where a strategy may cut an explicit cache here, else 0
+    horizon: int  # ms; arrivals fall in [0, horizon)
+    streams: tuple[str, ...] = ("",)  # names of the traffic classes
+    populations: tuple[str, ...] = ()  # names of the context populations
+
+    @property
+    def requests(self) -> int:
+        """Return n, the number of requests."""
+        return len(self.arrive)
+
+    @property
+    def prompt(self) -> Ints:
+        """Return the (n,) prompt lengths in tokens."""
+        if not len(self.depth):
+            return self.fresh.copy()
+        return self.fresh + np.where(self.leaf >= 0, self.depth[self.leaf], 0)
+
+
+REQUEST_COLUMNS = Trace._fields[: Trace._fields.index("failure") + 1]
+NODE_COLUMNS = ("parent", "depth", "context")
+DRAW_COLUMNS = ("slowness", "luck", "retention", "turnaround", "failure")
+
+
+def check(trace: Trace) -> Trace:
+    """Return the trace if it keeps every promise of :class:`Trace`; raise :class:`EngineError` naming the first it breaks."""
+    n, k = len(trace.arrive), len(trace.parent)
+    for names, size in ((REQUEST_COLUMNS, n), (NODE_COLUMNS, k)):
+        for name in names:
+            column = getattr(trace, name)
+            _need(column.dtype == np.int64 and column.shape == (size,), f"{name} must be int64 of shape ({size},)")
+    index = np.arange(n)
+    first = trace.follows < 0
+    _need(np.all(np.diff(trace.arrive) >= 0), "arrive must not decrease")
+    _need(n == 0 or (trace.arrive[0] >= 0 and trace.arrive[-1] < trace.horizon), "arrive must lie in [0, horizon)")
+    _need(np.all(trace.follows[~first] < index[~first]), "a follower stands after the request that it follows")
+    _need(len(np.unique(trace.follows[~first])) == np.count_nonzero(~first), "a request has one follower at most")
+    _need(np.all((trace.leaf >= -1) & (trace.leaf < k)), "leaf must be a node or -1")
+    for name in ("fresh", "output", "patience", "think"):
+        _need(np.all(getattr(trace, name) >= 0), f"{name} must be >= 0")
+    for name in DRAW_COLUMNS:
+        column = getattr(trace, name)
+        _need(np.all((column >= 0) & (column < 1 << DRAW_BITS)), f"{name} must be a draw of {DRAW_BITS} bits")
+    _need(np.all((trace.parent >= -1) & (trace.parent < np.arange(k))), "a parent is smaller than its node")
+    above = np.where(trace.parent >= 0, trace.depth[trace.parent], 0) if k else trace.depth
+    _need(np.all(trace.depth >= above), "depth must not fall from parent to child")
+    return trace
+
+
+def _need(holds: Any, what: str) -> None:
+    if not holds:
+        raise EngineError(f"the trace is broken: {what}")
