@@ -1,0 +1,49 @@
+"""Laws that every ledger keeps, whatever the strategy and the engine."""
+
+from typing import Any
+
+import numpy as np
+
+from sim.errors import EngineError
+from sim.ledger import JobState, Ledger, Source, Status
+from sim.trace import Trace
+
+__all__ = ["assert_conserved"]
+
+
+def assert_conserved(trace: Trace, ledger: Ledger) -> Ledger:
+    """Return the ledger if it keeps every law; raise :class:`EngineError` naming the first that it breaks."""
+    n, done = trace.requests, ledger.done_mask
+    _need(all(len(getattr(ledger, name)) == n for name in Ledger._fields[:12]), "one row a request")
+    _need(np.all(ledger.status != Status.PENDING), "every request ends in one state")
+    _need(np.all((ledger.cached >= 0) & (ledger.cached <= ledger.prompt)), "cached + fresh = prompt")
+    _need(np.all(ledger.prompt[done] >= trace.prompt[done]), "a prompt is at least what was asked")
+    _need(np.all((ledger.source == Source.NONE) == (ledger.cached == 0)), "cached tokens have a source")
+    asked = ledger.arrived >= 0
+    _need(np.all(asked[done]), "an answered request was asked")
+    _need(np.all(ledger.sent[done] >= ledger.arrived[done]), "service starts at or after the arrival")
+    _need(np.all(ledger.done[done] > ledger.arrived[done]), "an answer takes time")
+    _need(np.all(ledger.done >= ledger.sent), "an answer comes after its call")
+    _need(np.all(ledger.cache_until >= ledger.cache_born), "a cache ends after its birth")
+    _need(np.all(ledger.cache_committed >= ledger.cache_until), "a cache never outlives its committed TTL")
+    _need(np.all(ledger.job_done >= ledger.job_created), "a job ends after its creation")
+    _need(np.all(ledger.job_state >= JobState.SUCCEEDED), "every job ends")
+    reads = int(np.count_nonzero(ledger.source[done] == Source.EXPLICIT))
+    _need(reads <= int(ledger.cache_reads.sum()), "an explicit read has a cache")
+    _need(_live_integral(ledger) == ledger.storage_token_ms, "storage is the integral of the live tokens")
+    return ledger
+
+
+def _live_integral(ledger: Ledger) -> int:
+    """Return the integral of the live tokens over time, by a sweep over births and ends: not by lifetimes."""
+    times = np.concatenate([ledger.cache_born, ledger.cache_until])
+    steps = np.concatenate([ledger.cache_tokens, -ledger.cache_tokens])
+    order = np.argsort(times, kind="stable")
+    live = np.cumsum(steps[order])[:-1].tolist()
+    spans = np.diff(times[order]).tolist()
+    return sum(tokens * span for tokens, span in zip(live, spans, strict=True))
+
+
+def _need(holds: Any, law: str) -> None:
+    if not holds:
+        raise EngineError(f"the engine broke a law: {law}")

@@ -1,0 +1,89 @@
+"""From standardised draws to the integers an engine counts with: the one place where the service's laws of chance have formulas."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from sim.engines.laws.draws import redraw
+from sim.engines.laws.latency import SLOWNESS_ONE
+from sim.providers.service import Retention, Service, Turnaround
+from sim.trace import DRAW_BITS, Ints, Trace
+
+__all__ = ["Physics", "prepare", "retention_ms", "slowness", "turnaround_ms"]
+
+_NEVER = -1
+_LONGEST_MS = 10 * 365 * 86_400_000  # a lognormal tail beyond ten years is of no use to anybody
+
+
+class Physics(NamedTuple):
+    """What the service will do to each request, if it is asked to."""
+
+    slowness: Ints  # (n,) in 1/65,536
+    retention_ms: Ints  # (n,) how long the service keeps the prefix that the request leaves
+    turnaround_ms: Ints  # (attempts, n) of a job whose first member it is, -1 = never ends
+
+
+def prepare(trace: Trace, service: Service, attempts: int) -> Physics:
+    """Return the integers of a trace under a service; ``attempts`` = times that a request may stand in a job."""
+    again = [redraws(trace.turnaround, attempt) for attempt in range(1, attempts + 1)]
+    turnaround = np.stack([turnaround_ms(service.batch.turnaround, draws) for draws in again]) if again else _none(trace)
+    return Physics(
+        slowness=slowness(service.slowness_cv, trace.slowness),
+        retention_ms=retention_ms(service.implicit.retention, trace.retention),
+        turnaround_ms=turnaround,
+    )
+
+
+def _none(trace: Trace) -> Ints:
+    return np.empty((0, trace.requests), dtype=np.int64)
+
+
+def redraws(draws: Ints, attempt: int) -> Ints:
+    """Return :func:`sim.engines.laws.draws.redraw` of a whole column."""
+    if attempt <= 1:
+        return draws
+    return np.array([redraw(draw, attempt) for draw in draws.tolist()], dtype=np.int64)
+
+
+def _uniform(draws: Ints) -> npt.NDArray[np.float64]:
+    """Return the midpoints of the draws' cells, inside (0, 1)."""
+    return (draws + 0.5) / float(1 << DRAW_BITS)
+
+
+def slowness(cv: float, draws: Ints) -> Ints:
+    """Return lognormal factors of mean 1 and the given CV: ``exp(s z - s^2 / 2)`` with ``s^2 = ln(1 + cv^2)``."""
+    variance = np.log1p(cv * cv)
+    factors = np.exp(np.sqrt(variance) * ndtri(_uniform(draws)) - variance / 2)
+    return np.rint(factors * SLOWNESS_ONE).astype(np.int64)
+
+
+def retention_ms(law: Retention, draws: Ints) -> Ints:
+    """Return lifetimes of implicit prefixes in ms, cut at ``at_most`` (the service deletes them then)."""
+    if law.law == "fixed":
+        times = np.full(len(draws), float(law.median))
+    elif law.law == "exponential":
+        times = -np.log1p(-_uniform(draws)) * (law.median / np.log(2.0))
+    else:
+        times = law.median * np.exp(law.sigma * ndtri(_uniform(draws)))
+    return np.rint(np.minimum(times, law.at_most)).astype(np.int64)
+
+
+def turnaround_ms(law: Turnaround, draws: Ints) -> Ints:
+    """Return the turnarounds of jobs in ms, -1 for one that never ends.
+
+    One draw serves the mixture and the component: within a component's slice of (0, 1) the draw is uniform again.
+    """
+    u = _uniform(draws)
+    times = np.full(len(draws), _NEVER, dtype=np.int64)
+    low = 0.0
+    for position, component in enumerate(law.components):
+        high = low + component.weight
+        inside = (u >= low) & ((u < high) | (position == len(law.components) - 1))
+        if component.median is not None and np.any(inside):
+            part = np.clip((u[inside] - low) / component.weight, 1e-12, 1 - 1e-12)
+            drawn = component.median * np.exp(component.sigma * ndtri(part))
+            times[inside] = np.maximum(1, np.rint(np.minimum(drawn, _LONGEST_MS))).astype(np.int64)
+        low = high
+    return times

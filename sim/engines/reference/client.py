@@ -1,0 +1,122 @@
+"""The caller's side of ordinary calls: ask the strategy, keep caches, send, and go on with the session."""
+
+from collections.abc import Callable
+
+from sim.engines.laws.latency import answer_ms, first_token_ms
+from sim.engines.reference.clock import BEGIN, END, Kind
+from sim.engines.reference.explicit import Cache, ExplicitCaches
+from sim.engines.reference.implicit import ImplicitCache
+from sim.engines.reference.world import World
+from sim.ledger import Mode, Source, Status
+from sim.strategies.decision import CacheUse, Implicit, View
+
+__all__ = ["Client"]
+
+
+class Client:
+    """Everything that a request meets outside a batch job."""
+
+    def __init__(self, world: World, caches: ExplicitCaches | None, implicit: ImplicitCache | None) -> None:
+        self.world, self.caches, self.implicit = world, caches, implicit
+        self.ask: Callable[[int], None] = self._ask  # what an arrival meets; a batch queue puts itself in front
+        self._seen = [0] * len(world.depth)
+        self._left = [0] * len(world.depth)
+        for node in world.cut:
+            if node >= 0:
+                self._left[node] += 1
+
+    def decide(self, request: int) -> tuple[int, int]:
+        """Note the arrival and return (batch, cache) as the strategy decides."""
+        world, node = self.world, self.world.cut[request]
+        world.meter.arrived[request] = now = world.clock.now
+        tokens = seen = alive = 0
+        if node >= 0 and (tokens := world.cache_tokens(node)):
+            seen = self._seen[node]
+            self._seen[node] += 1
+            alive = int(self.caches is not None and self.caches.current(node, now) is not None)
+        view = View(world.patience[request], world.prompt[request], tokens, seen, alive)
+        decision = world.plan.decide(world.plan.params, view)
+        return decision.batch, decision.cache
+
+    def call(self, request: int, use: int) -> None:
+        """Send a request now, or once the cache that it wants is there."""
+        cache = self.cache(request, use)
+        if cache is None or self.world.clock.now >= cache.ready:
+            self.send(request, cache)
+        elif self.world.plan.cache is not None and (self.world.plan.cache.wait or cache.creator == request):
+            self.world.clock.at(cache.ready, BEGIN, request, Kind.ASK, self._call_again)
+        else:
+            self.send(request, None)
+
+    def cache(self, request: int, use: int) -> Cache | None:
+        """Return the cache that the request may wait for and read, creating it where the use says so."""
+        node, now = self.world.cut[request], self.world.clock.now
+        if use == CacheUse.NONE or self.caches is None or node < 0:
+            return None
+        cache = self.caches.current(node, now)
+        if cache is not None or use == CacheUse.READ:
+            return cache
+        tokens = self.world.cache_tokens(node)
+        if not tokens:
+            return None
+        epoch = self.world.epoch()
+        ready = now + first_token_ms(epoch.latency, tokens, 0, self.world.slowness[request])
+        return self.caches.create(node, request, epoch.model, tokens, (now, ready, epoch.until))
+
+    def send(self, request: int, cache: Cache | None) -> None:
+        """Make the call: read what is cached, meter it, and know when the answer is there."""
+        world, meter, now = self.world, self.world.meter, self.world.clock.now
+        epoch = world.epoch()
+        prompt, cached, source = self.read(request, cache, epoch.implicit_minimum)
+        slowness = world.slowness[request]
+        done = now + answer_ms(epoch.latency, prompt - cached, cached, world.output[request], slowness)
+        if self.implicit is not None and cache is None:
+            wait = 0 if world.rules.implicit.at_arrival else first_token_ms(epoch.latency, prompt - cached, cached, slowness)
+            self.implicit.leave(request, now + wait)
+        meter.model[request], meter.mode[request], meter.job[request] = epoch.model, Mode.STANDARD, -1
+        meter.prompt[request], meter.cached[request], meter.source[request] = prompt, cached, source
+        meter.sent[request], meter.attempts[request] = now, meter.attempts[request] + 1
+        self.settle(request, Status.DONE, done)
+
+    def read(self, request: int, cache: Cache | None, implicit_minimum: int) -> tuple[int, int, int]:
+        """Return (prompt, cached, source) of a call that starts now."""
+        world, prompt = self.world, self.world.prompt[request]
+        if cache is not None and self.caches is not None:
+            self.caches.read(cache, world.clock.now)
+            padding = cache.tokens - world.depth[world.cut[request]]
+            return prompt + padding, cache.tokens, Source.EXPLICIT
+        hit = 0 if self.implicit is None else self.implicit.hit(request, world.clock.now, implicit_minimum)
+        return prompt, hit, Source.IMPLICIT if hit else Source.NONE
+
+    def settle(self, request: int, status: int, done: int) -> None:
+        """Write down how a request ended, and let its session go on from there."""
+        world = self.world
+        world.meter.status[request], world.meter.done[request] = status, done
+        node = world.cut[request]
+        if node >= 0:
+            self._left[node] -= 1
+            if self._left[node] == 0 and self.caches is not None and world.plan.cache and world.plan.cache.last_use:
+                self.caches.delete(node, done)
+        if world.follower[request] >= 0:
+            world.clock.at(done, END, request, Kind.ANSWER, self._go_on)
+
+    def _go_on(self, request: int) -> None:
+        world, follower = self.world, self.world.follower[request]
+        if world.meter.status[request] == Status.DONE:
+            world.clock.at(world.clock.now + world.think[follower], BEGIN, follower, Kind.ASK, self.ask)
+        else:
+            self.settle(follower, Status.FAILED, world.clock.now)  # the session ended before it could ask
+
+    def _call_again(self, request: int) -> None:
+        cache = self.cache(request, CacheUse.READ)
+        self.send(request, cache if cache is not None and self.world.clock.now >= cache.ready else None)
+
+    def _ask(self, request: int) -> None:
+        _batch, use = self.decide(request)
+        self.call(request, use)
+
+
+def meets_implicit(world: World) -> bool:
+    """Return whether the plan's calls meet the service's own cache."""
+    implicit = world.plan.implicit
+    return implicit == Implicit.ON or (implicit == Implicit.AS_SERVICE and world.rules.implicit.on)

@@ -1,0 +1,70 @@
+"""The service's own cache: prefixes that earlier prompts left, each live for a while."""
+
+import heapq
+
+from sim.engines.laws.prefix import chance_of, hit_tokens
+from sim.engines.physics import Physics
+from sim.providers.rules import NOT_OFFERED, ImplicitRules
+from sim.trace import Trace
+
+__all__ = ["ImplicitCache"]
+
+
+class ImplicitCache:
+    """The prefix tree with the end of each node's life.
+
+    A node is live on ``[stored, until)``. Prefixes that become available later wait in a heap and are stored, in the
+    order of their instants, before anything is looked up at or after them; so the state at an instant depends on
+    timestamps only.
+    """
+
+    def __init__(self, trace: Trace, physics: Physics, rules: ImplicitRules) -> None:
+        self._rules = rules
+        self._parent, self._depth = trace.parent.tolist(), trace.depth.tolist()
+        self._leaf, self._luck = trace.leaf.tolist(), trace.luck.tolist()
+        self._retention = physics.retention_ms.tolist()
+        self._until = [0] * len(self._parent)
+        self._coming: list[tuple[int, int]] = []  # (instant, request)
+
+    def hit(self, request: int, now: int, minimum: int) -> int:
+        """Return the tokens of the request's prompt that the service reads from its cache now."""
+        if minimum == NOT_OFFERED or self._leaf[request] < 0:
+            return 0
+        tokens = hit_tokens(self._live(self._leaf[request], now), self._rules.block, minimum)
+        return tokens if tokens and self._luck[request] < chance_of(tokens, self._rules.steps) else 0
+
+    def leave(self, request: int, available: int) -> None:
+        """Make the request's prefix available to others from an instant that is not past."""
+        if self._leaf[request] >= 0:
+            heapq.heappush(self._coming, (available, request))
+
+    def _live(self, node: int, now: int) -> int:
+        """Return the tokens of the longest live prefix that ends at the node or above it."""
+        self._store_until(now)
+        until, parent = self._until, self._parent
+        best = -1
+        while node >= 0:
+            if now >= until[node]:
+                best = -1  # a dead node hides the live ones below it
+            elif best < 0:
+                best = node
+                if self._rules.refreshed:
+                    break  # its ancestors were used whenever it was, so they live at least as long
+            node = parent[node]
+        return self._depth[best] if best >= 0 else 0
+
+    def _store_until(self, now: int) -> None:
+        while self._coming and self._coming[0][0] <= now:
+            instant, request = heapq.heappop(self._coming)
+            self._store(self._leaf[request], instant, instant + self._retention[request])
+
+    def _store(self, node: int, now: int, until: int) -> None:
+        lives = self._until
+        while node >= 0:
+            if self._rules.refreshed:
+                if lives[node] >= until:
+                    return  # and so do its ancestors
+                lives[node] = until
+            elif now >= lives[node]:
+                lives[node] = until
+            node = self._parent[node]

@@ -1,0 +1,20 @@
+"""The strategies, one file each: a pure ``decide``, its parameters, and the options that a scenario may write."""
+
+from types import MappingProxyType
+
+from sim.strategies import batch, explicit, hybrid, implicit, none, routed
+
+__all__ = ["STRATEGIES", "AnySpec"]
+
+STRATEGIES = MappingProxyType(
+    {
+        "none": none.Spec,
+        "implicit": implicit.Spec,
+        "explicit": explicit.Spec,
+        "batch": batch.Spec,
+        "hybrid": hybrid.Spec,
+        "routed": routed.Spec,
+    }
+)
+
+AnySpec = none.Spec | implicit.Spec | explicit.Spec | batch.Spec | hybrid.Spec | routed.Spec

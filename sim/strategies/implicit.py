@@ -1,0 +1,21 @@
+"""implicit: ordinary calls at once; the service caches prefixes by itself, and nobody controls it."""
+
+from typing import Literal
+
+from sim.strategies.decision import CacheUse, Decision, Implicit, NoParams, Plan, View
+from sim.strategies.options import Setting, StrategySpec
+
+
+def decide(_params: NoParams, _view: View) -> Decision:
+    """Send it as it is."""
+    return Decision(batch=0, cache=CacheUse.NONE)
+
+
+class Spec(StrategySpec):
+    """``[strategies.NAME] kind = "implicit"``."""
+
+    kind: Literal["implicit"] = "implicit"
+
+    def plan(self, name: str, _clock: Setting) -> Plan:
+        """Return the runnable plan."""
+        return Plan(name, self.kind, decide, NoParams(), Implicit.ON)
