@@ -63,7 +63,7 @@ class Document(NamedTuple):
     file: str
     data: dict[str, Any]
     lines: dict[Loc, int]  # path of a key -> 1-based line
-    set_by: dict[Loc, str] = {}  # noqa: RUF012 - never written to: path of an overridden key -> who set it
+    set_by: dict[Loc, str] = {}  # path of an overridden key -> who set it
 
     def line(self, path: Sequence[str | int]) -> int:
         """Return the line of a path, or of its nearest parent that has one, or 0."""
@@ -80,9 +80,9 @@ class Document(NamedTuple):
         return Problem(self.file, self.line(path), dotted(path), what, allowed, got)
 
     def with_values(self, values: Mapping[str, Any], origin: str) -> "Document":
-        """Return the document with the values at some dotted paths replaced or added.
+        r"""Return the document with the values at some dotted paths replaced or added.
 
-        >>> parse(b"[a]\\nb = 1", "x.toml").with_values({"a.b": 2, "a.c": 3}, "--set").data
+        >>> parse(b"[a]\nb = 1", "x.toml").with_values({"a.b": 2, "a.c": 3}, "--set").data
         {'a': {'b': 2, 'c': 3}}
         """
         data, set_by = deepcopy(self.data), dict(self.set_by)
@@ -122,9 +122,9 @@ def read(path: str | Path, *, parse_float: Callable[[str], Any] = float) -> Docu
 
 
 def parse(raw: bytes, name: str, *, parse_float: Callable[[str], Any] = float) -> Document:
-    """Parse the bytes of a TOML file.
+    r"""Parse the bytes of a TOML file.
 
-    >>> parse(b'a = 1\\n[b]\\nc = 2', "x.toml").lines
+    >>> parse(b'a = 1\n[b]\nc = 2', "x.toml").lines
     {('a',): 1, ('b',): 2, ('b', 'c'): 3}
     """
     try:
@@ -219,6 +219,8 @@ def locate(data: Any, loc: Sequence[str | int]) -> Loc:
 
     >>> locate({"arrivals": {"process": "poisson"}}, ("arrivals", "poisson", "rate"))
     ('arrivals', 'rate')
+    >>> locate({"arrivals": {"process": "poisson"}}, ("arrivals", "poisson"))
+    ('arrivals',)
     """
     path: Loc = ()
     for position, part in enumerate(loc):
@@ -228,7 +230,8 @@ def locate(data: Any, loc: Sequence[str | int]) -> Loc:
         if here:
             path, data = (*path, part), data[part]
         elif last and isinstance(data, Mapping) and not str(part).startswith(("function-", "tagged-union")):
-            path = (*path, part)
+            tag = part in data.values()  # the table as a whole is wrong: its kind is no key of it
+            path = path if tag else (*path, part)
     return path
 
 
@@ -257,6 +260,9 @@ def _problems(document: Document, values: Mapping[str, Any], error: ValidationEr
     problems: list[Problem] = []
     for entry in error.errors(include_url=False):
         path = base + locate(values, entry["loc"])
+        if entry["type"] == "union_tag_invalid":
+            problems.append(_unknown_kind(document, path, entry["ctx"]))
+            continue
         missing = entry["type"] == "missing"
         what = "a required key is missing" if missing else _sentence(entry["msg"])
         simple = isinstance(entry["input"], (str, int, float, Decimal)) or entry["input"] is None
@@ -267,6 +273,13 @@ def _problems(document: Document, values: Mapping[str, Any], error: ValidationEr
         more = Problem(document.file, 2**31, "", f"and {len(unique) - _MOST} mistakes more")
         return [*unique[:_MOST], more._replace(line=unique[_MOST - 1].line)]
     return unique
+
+
+def _unknown_kind(document: Document, path: Loc, context: Mapping[str, Any]) -> Problem:
+    """Return the mistake of a table whose kind (``process``, ``law``, ``kind``) is none of those there are."""
+    key, kind = str(context["discriminator"]).strip("'"), str(context["tag"])
+    names = [name.strip("' ") for name in str(context["expected_tags"]).split(",")]
+    return document.problem((*path, key), f"unknown {key}", nearest(kind, names), kind)
 
 
 def _sentence(message: str) -> str:

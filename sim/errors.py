@@ -15,7 +15,16 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import NamedTuple
 
-__all__ = ["EngineError", "InputError", "NotOffered", "PriceMissing", "Problem", "SimError", "WouldOverwrite", "nearest"]
+__all__ = [
+    "EngineError",
+    "InputError",
+    "NotOffered",
+    "PriceMissing",
+    "Problem",
+    "SimError",
+    "WouldOverwrite",
+    "nearest",
+]
 
 
 class Problem(NamedTuple):

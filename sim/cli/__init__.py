@@ -6,18 +6,26 @@ Exit codes: 0 ok, 1 a check failed, 2 bad input, 3 interrupted and resumable, 4 
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import typer
 
 from sim.cli.console import fail
 from sim.cli.price import price
 from sim.cli.prices import prices
+from sim.cli.rate import rate
+from sim.cli.replay import replay
+from sim.cli.run import run
 from sim.cli.trace import trace
 from sim.errors import SimError
 
 __all__ = ["app", "main"]
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run,
+    "replay": replay,
+    "rate": rate,
     "price": price,
     "prices": prices,
     "trace": trace,
@@ -31,19 +39,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _quiet(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that leaves as the list of exit codes says, before Typer sees the reason and chooses its own."""
+
+    @wraps(command)
+    def call(**arguments: Any) -> None:
+        try:
+            command(**arguments)
+            sys.stdout.flush()
+        except SimError as error:
+            fail(error)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        except KeyboardInterrupt:
+            print("gcsim: interrupted; nothing that was finished is lost", file=sys.stderr)
+            sys.exit(3)
+
+    return call
+
+
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name)(_quiet(_command))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; no traceback reaches the user for a mistake of theirs."""
-    try:
-        app(args=argv, prog_name="gcsim")
-    except SimError as error:
-        fail(error)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
-        sys.exit(0)
-    except KeyboardInterrupt:
-        print("gcsim: interrupted; nothing that was finished is lost", file=sys.stderr)
-        sys.exit(3)
+    app(args=argv, prog_name="gcsim")

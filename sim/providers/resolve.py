@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sim.errors import NotOffered
+from sim.providers.client import ClientOptions
 from sim.providers.facts import ModelFacts
 from sim.providers.prices import Book
 from sim.providers.rules import (
@@ -22,6 +23,7 @@ __all__ = ["merged", "resolve"]
 
 _IN_BATCH = {"none": 0, "parallel": 1, "sequential": 2}
 _NEVER = -1
+_NO_LIMITS = ClientOptions()
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def resolve(book: Book, model: str, start_ms: int, service: Service) -> Rules:
+def resolve(book: Book, model: str, start_ms: int, service: Service, client: ClientOptions = _NO_LIMITS) -> Rules:
     """Return the rules for a model from an instant on, through every redirect and every change of a minimum.
 
     ``start_ms`` counts from the Unix epoch; a latency given in the service holds for every model, else each model has
@@ -45,7 +47,11 @@ def resolve(book: Book, model: str, start_ms: int, service: Service) -> Rules:
     """
     serving = _serving(book, model, start_ms, redirects=service.redirects)
     models = tuple(dict.fromkeys(name for _, _, name in serving))
-    epochs = [epoch for since, until, name in serving for epoch in _epochs(book, name, models, since, until, start_ms, service)]
+    epochs = [
+        epoch
+        for since, until, name in serving
+        for epoch in _epochs(book, name, models, since, until, start_ms, service)
+    ]
     implicit, batch = service.implicit, service.batch
     steps = sorted((step.from_tokens, round(step.chance * CHANCE_ONE)) for step in implicit.hit_chance)
     return Rules(
@@ -66,6 +72,7 @@ def resolve(book: Book, model: str, start_ms: int, service: Service) -> Rules:
             failure=round(batch.failure_chance * CHANCE_ONE),
             job_failure=round(batch.job_failure_chance * CHANCE_ONE),
         ),
+        concurrency=_NEVER if client.concurrency is None else client.concurrency,
     )
 
 

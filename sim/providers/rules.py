@@ -57,3 +57,4 @@ class Rules(NamedTuple):
     epochs: tuple[Epoch, ...]
     implicit: ImplicitRules
     batch: BatchRules
+    concurrency: int = -1  # the client's calls in flight at most, -1 = no limit

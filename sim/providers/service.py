@@ -4,14 +4,20 @@ Every value has its place in a book's ``[service]`` table beside a confidence ma
 scenario's own ``[service]`` table is laid over it key by key.
 """
 
+import math
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from sim.document import Strict
 from sim.units import Positive, PositiveDuration, Real, Share, Tokens, Whole
 
 __all__ = ["BatchService", "ExplicitService", "ImplicitService", "Latency", "Retention", "Service", "Turnaround"]
+
+
+_ROUND_OFF = 1e-12  # what adding decimal weights as floats may cost
 
 
 class Latency(Strict):
@@ -40,6 +46,14 @@ class HitChance(Strict):
     chance: Share
 
 
+def _rising(steps: list[HitChance]) -> list[HitChance]:
+    starts = [step.from_tokens for step in steps]
+    if any(later <= earlier for earlier, later in pairwise(starts)):
+        what = f"from_tokens must rise from step to step; it is {starts}"
+        raise PydanticCustomError("steps", "{what}", {"what": what})
+    return steps
+
+
 class ImplicitService(Strict):
     """The cache that the service keeps by itself."""
 
@@ -47,7 +61,7 @@ class ImplicitService(Strict):
     minimum_tokens: Tokens | None = None  # None: the model's published minimum at the date
     block_tokens: Annotated[Whole, Field(ge=1)] = 1  # hits are rounded down to whole blocks
     available: Literal["arrival", "first_token"] = "first_token"  # when a prompt's prefix can be hit by others
-    hit_chance: list[HitChance]
+    hit_chance: Annotated[list[HitChance], AfterValidator(_rising)]  # below the first step nothing is hit
     retention: Retention
     in_batch: Literal["none", "parallel", "sequential"] = "parallel"
 
@@ -66,10 +80,18 @@ class Component(Strict):
     sigma: Annotated[Real, Field(ge=0)] = 0.0
 
 
+def _sum_to_one(components: list[Component]) -> list[Component]:
+    total = math.fsum(component.weight for component in components)
+    if abs(total - 1) > _ROUND_OFF:
+        what = f"the weights must sum to 1; their sum is {total:.12g}"
+        raise PydanticCustomError("weights", "{what}", {"what": what})
+    return components
+
+
 class Turnaround(Strict):
     """From a job's creation to its end: a mixture of lognormal laws; a part of it is spent pending."""
 
-    components: Annotated[list[Component], Field(min_length=1)]
+    components: Annotated[list[Component], Field(min_length=1), AfterValidator(_sum_to_one)]
     pending_share: Share
 
 

@@ -1,0 +1,49 @@
+"""``gcsim run``: what each strategy of a scenario costs, and how long its callers wait."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sim.cli.arguments import Arguments
+from sim.cli.study import (
+    AsJson,
+    Baseline,
+    Keep,
+    Out,
+    Replications,
+    Seed,
+    Sets,
+    conclude,
+    examined,
+    progress_bar,
+    read_replications,
+    read_seed,
+)
+from sim.experiments import montecarlo
+from sim.scenario import load
+
+__all__ = ["run"]
+
+
+def run(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A TOML file, or a shipped scenario's name.")],
+    replications: Replications = None,
+    seed: Seed = None,
+    sets: Sets = None,
+    baseline: Baseline = None,
+    book: Annotated[str | None, typer.Option(metavar="BOOK", help="google, guide, or the path of a TOML file.")] = None,
+    out: Out = Path("results"),
+    keep_requests: Keep = False,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate a scenario under all of its strategies, on the same luck for each."""
+    arguments = Arguments()
+    times, root = read_replications(arguments, replications), read_seed(arguments, seed)
+    overrides = sets or []
+    loaded = examined(arguments, lambda: load(scenario, sets=overrides, book=book), baseline, out)
+    with progress_bar() as progress:
+        result = montecarlo.run(
+            loaded, replications=times, seed=root, baseline=baseline, keep_requests=keep_requests, progress=progress
+        )
+        conclude(loaded, result, sets=overrides, out=out, as_json=as_json)

@@ -1,0 +1,129 @@
+"""What ``gcsim run`` and ``gcsim replay`` share: reading their options, the progress bar, saving and printing."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import PydanticCustomError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sim.cli.arguments import Arguments
+from sim.cli.console import print_json, stderr, stdout
+from sim.errors import InputError, nearest
+from sim.experiments.result import Result
+from sim.experiments.rows import COLUMNS, rows
+from sim.experiments.summary import summarise
+from sim.report.run_table import run_report
+from sim.scenario import Scenario
+from sim.store import Record, prepare, save
+
+__all__ = ["conclude", "examined", "progress_bar", "read_replications", "read_seed"]
+
+MOST_REPLICATIONS = 1_000_000
+_SEED_BITS = 128
+
+# text, not int: a wrong number is one line among all the mistakes of the command line
+Replications = Annotated[
+    str | None, typer.Option("--replications", metavar="N", help="Independent replications; else the scenario's.")
+]
+Seed = Annotated[str | None, typer.Option("--seed", metavar="S", help="Root of all luck; else the scenario's.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario; may be repeated."),
+]
+Baseline = Annotated[
+    str | None, typer.Option("--baseline", metavar="STRATEGY", help="What the others are compared with.")
+]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the run gets a new folder.")]
+Keep = Annotated[bool, typer.Option("--keep-requests", help="Save every request, cache and job; see gcsim rate.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print gcsim.run/1 as JSON.")]
+
+
+def read_replications(arguments: Arguments, text: str | None) -> int | None:
+    """Return the number of replications asked for, None if none was."""
+    return None if text is None else arguments.read("--replications", text, _as_count)
+
+
+def read_seed(arguments: Arguments, text: str | None) -> int | None:
+    """Return the seed asked for, None if none was."""
+    return None if text is None else arguments.read("--seed", text, _as_seed)
+
+
+def _as_count(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,12}", text) and 1 <= int(text) <= MOST_REPLICATIONS:
+        return int(text)
+    raise PydanticCustomError("count", "not a number of replications; a whole number from 1 to 1,000,000")
+
+
+def _as_seed(text: str) -> int:
+    # 2^128 has 39 digits: a longer text need not be read, and Python would refuse one of thousands
+    if re.fullmatch(r"[0-9]{1,39}|0x[0-9a-fA-F]{1,32}", text) and (seed := int(text, 0 if "x" in text else 10)) < 1 << 128:
+        return seed
+    raise PydanticCustomError("seed", "not a seed; a whole number from 0 to 2^128 - 1, hexadecimal after 0x")
+
+
+def examined(arguments: Arguments, read: Callable[[], Scenario], baseline: str | None, out: Path) -> Scenario:
+    """Return the scenario if it, the baseline and the folder for results are in order; else raise every mistake."""
+    scenario = None
+    try:
+        scenario = read()
+    except InputError as error:
+        arguments.problems += error.problems
+    if scenario is not None and baseline is not None:
+        names = [arm.name for arm in scenario.arms]
+        if baseline not in names:
+            arguments.refuse("--baseline", "unknown strategy", nearest(baseline, names), baseline)
+    try:
+        prepare(out)
+    except InputError as error:
+        arguments.problems += error.problems
+    arguments.check()
+    assert scenario is not None  # noqa: S101 - `check` raised otherwise
+    return scenario
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr while a run goes on; an interrupt ends the command, with nothing written."""
+    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = stderr()
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("simulating", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+    except KeyboardInterrupt:
+        print("gcsim: interrupted; nothing was written", file=sys.stderr)
+        raise typer.Exit(3) from None
+
+
+def conclude(scenario: Scenario, result: Result, *, sets: Sequence[str], out: Path, as_json: bool) -> None:
+    """Save a run, print it, and tell where it is."""
+    summary = summarise(result)
+    folder = save(out, _record(scenario, result, summary, sets))
+    if as_json:
+        print_json(summary)
+    else:
+        stdout().print(*run_report(summary), sep="\n")
+    stderr().print(f"saved: {folder}", markup=False, soft_wrap=True)
+
+
+def _record(scenario: Scenario, result: Result, summary: dict[str, Any], sets: Sequence[str]) -> Record:
+    return Record(
+        scenario=scenario.name,
+        resolved=scenario.resolved(),
+        overrides=tuple(sets),
+        argv=tuple(sys.argv[1:]),
+        book=scenario.book.name,
+        book_digest=scenario.book.digest,
+        seed=result.seed,
+        replications=result.replications,
+        baseline=result.baseline,
+        columns=COLUMNS,
+        rows=rows(result),
+        summary=summary,
+        ledgers={(kept.strategy, kept.model, kept.replication): kept.ledger for kept in result.kept},
+    )

@@ -1,0 +1,128 @@
+"""Speed and memory of the reference engine, as ratios measured in one run.
+
+    python tests/benchmarks/engine.py [--requests 50000] [--repeat 5] [--memory 1000000]
+
+Prints requests a second of every strategy, the same for a naive SimPy model (a process a request) of the same
+explicit-cache workload with the ratio of the two, the rate of realisation, and the peak memory of one strategy's run of
+many requests, each in a process of its own. The contestants take turns, so that a slow spell of the machine meets all.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import naive
+
+import sim
+from sim.document import parse
+from sim.engines.physics import prepare
+from sim.engines.reference import run as reference
+from sim.experiments.pairs import Pair, pairs_of
+from sim.scenario import Scenario, read_scenario
+from sim.trace import Ints, Trace
+
+STRATEGIES = ("none", "implicit", "explicit", "batch", "hybrid", "routed")
+TTL_MS = 3_600_000
+
+
+def scenario(requests: int) -> Scenario:
+    """Return Poisson questions on 200 documents over a day, with about so many requests."""
+    text = f"""
+question = "How fast is the engine?"
+start = "2026-11-23T00:00:00Z"
+horizon = "24h"
+models = ["gemini-2.5-flash"]
+[contexts.documents]
+count = 200
+tokens = {{ law = "lognormal", mean = "20k", cv = 0.5, at_least = "4k" }}
+zipf = 1.0
+[streams.questions]
+arrivals = {{ process = "poisson", rate = "{requests}/day" }}
+context = "documents"
+fresh = {{ law = "lognormal", mean = 300, cv = 0.8 }}
+output = {{ law = "lognormal", mean = 400, cv = 0.7 }}
+patience = "2h"
+[strategies]
+none = {{}}
+implicit = {{}}
+explicit = {{ delete = "never", set = {{ "service.implicit.on" = false }} }}
+batch = {{}}
+hybrid = {{}}
+routed = {{}}
+"""
+    return read_scenario(parse(text.encode(), "benchmark"), "benchmark")
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the seconds of one run."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def engine_work(asked: Scenario, trace: Trace) -> dict[str, Callable[[], object]]:
+    """Return each strategy's run, the preparation of its draws included."""
+
+    def of(pair: Pair) -> Callable[[], object]:
+        attempts = pair.plan.batch.attempts if pair.plan.batch else 0
+        return lambda: reference(trace, pair.plan, pair.rules, prepare(trace, pair.arm.service, attempts))
+
+    return {pair.arm.name: of(pair) for pair in pairs_of(asked, None)}
+
+
+def naive_requests(trace: Trace, slowness: Ints) -> list[naive.Request]:
+    """Return the trace as the naive model takes it."""
+    shared = trace.depth[trace.leaf]
+    columns = (trace.arrive, trace.leaf, shared, trace.fresh, trace.output, slowness)
+    return [naive.Request(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def naive_work(asked: Scenario, trace: Trace) -> Callable[[], object]:
+    """Return the naive model's run of the same explicit-cache workload."""
+    pair = next(pair for pair in pairs_of(asked, None) if pair.arm.name == "explicit")
+    law = naive.Law(*pair.rules.epochs[0].latency)
+    slowness = prepare(trace, pair.arm.service, 0).slowness
+    return lambda: naive.run(naive_requests(trace, slowness), law, ttl_ms=TTL_MS)
+
+
+def peak_mb(strategy: str, requests: int) -> float:
+    """Return the peak resident memory in MB of a run of one strategy, in a process of its own."""
+    command = [sys.executable, __file__, "--only", strategy, "--requests", str(requests)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def main() -> None:
+    """Print the figures."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--requests", type=int, default=50_000)
+    options.add_argument("--repeat", type=int, default=5)
+    options.add_argument("--memory", type=int, default=1_000_000, help="requests of the memory run; 0 leaves it out")
+    options.add_argument("--only", choices=STRATEGIES, help="run one strategy and print its peak memory in MB")
+    given = options.parse_args()
+    asked = scenario(given.requests)
+    if given.only:
+        sim.simulate(asked, given.only)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    trace = sim.realise(asked)
+    work = {"naive SimPy, explicit": naive_work(asked, trace)}
+    work |= {f"reference, {name}": run for name, run in engine_work(asked, trace).items()}
+    rounds = [{name: seconds_of(run) for name, run in work.items()} for _ in range(given.repeat)]
+    realising = min(seconds_of(lambda: sim.realise(asked)) for _ in range(given.repeat))
+    print(f"{trace.requests:,} requests; rates: best of {given.repeat} rounds, ratios: median of the rounds")
+    print(f"{'realisation':24}{trace.requests / realising:12,.0f} requests/s")
+    for name in work:
+        rate = trace.requests / min(seconds[name] for seconds in rounds)
+        ratio = statistics.median(seconds["naive SimPy, explicit"] / seconds[name] for seconds in rounds)
+        print(f"{name:24}{rate:12,.0f} requests/s{ratio:8.2f} x naive")
+    for name in STRATEGIES if given.memory else ():
+        print(f"{'memory, ' + name:24}{peak_mb(name, given.memory):12,.0f} MB at {given.memory:,} requests")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Naive twins of both caches: every millisecond stepped through, every token of every prompt compared, nothing clever.
+
+They are written from the definitions and not from the engine; what they count with must not be shared with it.
+"""
+
+import heapq
+
+from sim.ledger import Source
+from sim.strategies.decision import NEVER
+
+REQUEST_COLUMNS = ("model", "prompt", "cached", "source", "output", "arrived", "sent", "done", "attempts")
+CACHE_COLUMNS = ("model", "tokens", "born", "until", "committed", "reads")
+
+
+class Life:
+    """One explicit cache: what happened to it, from which its life is stepped through again at every question."""
+
+    def __init__(self, keep, born, ready, tokens, model, cap):
+        self.keep, self.born, self.ready, self.tokens, self.model, self.cap = keep, born, ready, tokens, model, cap
+        self.uses, self.deleted, self.holds = [], None, []  # holds: [from, to or None)
+
+    def story(self, now, keeper_until=None):
+        """Step from the birth through ``now``: (instant at which it was over or None, last expiry asked for)."""
+        keep, expiry, used = self.keep, self.born + self.keep.ttl, self.ready
+        keeper_until = now if keeper_until is None else keeper_until
+        for t in range(self.born, now + 1):
+            used = max([used, *(end for _, end in self.holds if end == t)])  # a hold is a use until it ends
+            held = any(start <= t and (end is None or t < end) for start, end in self.holds)
+            idle = keep.idle != NEVER and not held and t >= used + keep.idle
+            if t >= expiry or idle or (self.deleted is not None and t >= self.deleted) or t >= self.cap >= 0:
+                return t, expiry
+            if keep.renew_margin > 0 and t == expiry - keep.renew_margin and t <= keeper_until:
+                expiry = t + keep.ttl
+            if t in self.uses:
+                used = max(used, t)
+                if keep.renew_on_use:
+                    expiry = max(expiry, t + keep.ttl)
+        return None, expiry
+
+    def over(self, now):
+        """Whether its life has ended by now."""
+        return self.story(now)[0] is not None
+
+    def readable(self, now):
+        """Whether it can be read now."""
+        return now >= self.ready and not self.over(now)
+
+    def close(self, last_arrival):
+        """Its end, and the last expiry that was asked for, when nothing more will be asked of it."""
+        keeper_until = max([last_arrival, self.ready, *self.uses, *(end for _, end in self.holds)])
+        later = keeper_until
+        while (told := self.story(later, keeper_until))[0] is None:
+            later += self.keep.ttl + 1
+        return told[0], max(told)
+
+
+def took(law, uncached, cached, output, slowness):
+    """Milliseconds of a call, rounded down, at least 1; a slowness of 65,536 is 1."""
+    ns = law.base_ns + law.uncached_ns * uncached + law.cached_ns * cached + law.output_ns * output
+    return max(1, ns * slowness // (65_536 * 10**6))
+
+
+def path(trace, node):
+    """The nodes from the root to a node."""
+    return [] if node < 0 else [*path(trace, int(trace.parent[node])), node]
+
+
+def tokens_of(trace, request):
+    """Every token of a prompt, two prompts having one in common exactly where they share a prefix."""
+    tokens, above = [], 0
+    for node in path(trace, int(trace.leaf[request])):
+        tokens += [("node", node, place) for place in range(above, int(trace.depth[node]))]
+        above = int(trace.depth[node])
+    return tokens + [("fresh", request, place) for place in range(int(trace.fresh[request]))]
+
+
+class Memory:
+    """The service's own cache: every prompt that was left, token by token."""
+
+    def __init__(self, trace, physics, rules):
+        self.prompts = [tokens_of(trace, request) for request in range(trace.requests)]
+        self.luck, self.keeps, self.rules = trace.luck.tolist(), physics.retention_ms.tolist(), rules
+        self.left = []  # (available from, request)
+
+    def live(self, request, now):
+        """The longest prefix of the prompt that is live now."""
+        left = sorted((at, other) for at, other in self.left if at <= now)
+        if self.rules.refreshed:
+            kept = [other for at, other in left if now < at + self.keeps[other]]
+            return max((common(self.prompts[request], self.prompts[other]) for other in kept), default=0)
+        until = {}  # of each token's prefix: when the service forgets it
+        for at, other in left:
+            for token in self.prompts[other]:
+                if at >= until.get(token, at):
+                    until[token] = at + self.keeps[other]
+        prompt = self.prompts[request]
+        return next((n for n, token in enumerate(prompt) if now >= until.get(token, now)), len(prompt))
+
+    def hit(self, request, now, minimum):
+        """Tokens that the service reads from its cache."""
+        if minimum == -1:
+            return 0
+        whole = self.live(request, now) // self.rules.block * self.rules.block
+        chances = [chance for start, chance in self.rules.steps if whole >= start]
+        return whole if whole >= minimum and chances and self.luck[request] < chances[-1] else 0
+
+
+def common(a, b):
+    """Length of the longest common prefix."""
+    return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+class Twin:
+    """The whole flow of unbatched requests: (time, request) by (time, request)."""
+
+    def __init__(self, trace, plan, rules, physics):
+        self.trace, self.plan, self.keep, self.rules = trace, plan, plan.cache, rules
+        self.slow, self.now = physics.slowness.tolist(), 0
+        own = plan.implicit == 2 or (plan.implicit == 1 and rules.implicit.on)
+        self.memory = Memory(trace, physics, rules.implicit) if own else None
+        self.rows = [dict.fromkeys(REQUEST_COLUMNS, -1) for _ in range(trace.requests)]
+        self.lives, self.latest, self.sightings = [], {}, {}
+        first = [(t, i) for i, t in enumerate(trace.arrive.tolist()) if trace.follows[i] < 0]
+        self.events = [(t, i, None) for t, i in first]
+        heapq.heapify(self.events)
+        self.ended = set()
+
+    def run(self):
+        """Every row of the requests and of the caches."""
+        while self.events:
+            self.now, request, waited = heapq.heappop(self.events)
+            if waited is None:
+                self.ask(request)
+            else:
+                life = self.latest.get(self.context(request))
+                self.call(request, life if life is not None and life.readable(self.now) else None)
+        last = max((row["arrived"] for row in self.rows), default=0)
+        rows = [tuple(row[name] for name in REQUEST_COLUMNS) for row in self.rows]
+        ends = [life.close(last) for life in self.lives]
+        return rows, [
+            (life.model, life.tokens, life.born, end, asked, len(life.uses))
+            for life, (end, asked) in zip(self.lives, ends, strict=True)
+        ]
+
+    def epoch(self):
+        """What the service is like now."""
+        return [epoch for epoch in self.rules.epochs if epoch.since <= self.now][-1]
+
+    def holds(self, node, epoch):
+        """Tokens that a cache of a context would hold in an epoch, 0 = none possible."""
+        if self.keep is None or epoch.explicit_minimum == -1 or not self.trace.context[node]:
+            return 0
+        if self.keep.populations >= 0 and not self.keep.populations >> int(self.trace.context[node] - 1) & 1:
+            return 0
+        depth = int(self.trace.depth[node])
+        if depth >= epoch.explicit_minimum:
+            return depth
+        return epoch.explicit_minimum if 0 < self.keep.pad_from <= depth else 0
+
+    def context(self, request):
+        """The deepest context that a cache could ever hold, None = none."""
+        nodes = path(self.trace, int(self.trace.leaf[request]))
+        fit = [node for node in nodes if any(self.holds(node, epoch) for epoch in self.rules.epochs)]
+        return fit[-1] if fit else None
+
+    def ask(self, request):
+        """An arrival."""
+        self.rows[request]["arrived"] = self.now
+        node = self.context(request)
+        size = 0 if node is None else self.holds(node, self.epoch())
+        if not size:
+            self.call(request, None)
+            return
+        self.sightings[node] = self.sightings.get(node, 0) + 1
+        life = self.latest.get(node)
+        created = False
+        if life is None or life.over(self.now):
+            if self.sightings[node] < self.keep.sightings:
+                self.call(request, None)
+                return
+            ready = self.now + took(self.epoch().latency, size, 0, 0, self.slow[request])
+            life = Life(self.keep, self.now, ready, size, self.epoch().model, self.epoch().until)
+            self.lives.append(life)
+            self.latest[node], created = life, True
+        if self.now >= life.ready:
+            self.call(request, life)
+        elif created or self.keep.wait:
+            heapq.heappush(self.events, (life.ready, request, life))
+        else:
+            self.call(request, None)
+
+    def call(self, request, life):
+        """A call that reads a cache, or the service's own."""
+        row, epoch, slow = self.rows[request], self.epoch(), self.slow[request]
+        prompt, cached, source = int(self.trace.prompt[request]), 0, Source.NONE
+        if life is not None:
+            prompt += life.tokens - int(self.trace.depth[self.context(request)])
+            cached, source = life.tokens, Source.EXPLICIT
+            life.uses.append(self.now)
+        elif self.memory is not None:
+            cached = self.memory.hit(request, self.now, epoch.implicit_minimum)
+            source = Source.IMPLICIT if cached else Source.NONE
+            wait = took(epoch.latency, prompt - cached, cached, 0, slow)
+            self.memory.left.append((self.now + (0 if self.rules.implicit.at_arrival else wait), request))
+        output = int(self.trace.output[request])
+        done = self.now + took(epoch.latency, prompt - cached, cached, output, slow)
+        row |= {"model": epoch.model, "prompt": prompt, "cached": cached, "source": int(source), "output": output}
+        row |= {"sent": self.now, "done": done, "attempts": 1}
+        self.settle(request, done)
+
+    def settle(self, request, done):
+        """The end of a request: its follower goes on, and the last of a context deletes its cache."""
+        self.ended.add(request)
+        for follower in range(self.trace.requests):
+            if self.trace.follows[follower] == request:
+                heapq.heappush(self.events, (done + int(self.trace.think[follower]), follower, None))
+        node = self.context(request)
+        mine = {other for other in range(self.trace.requests) if self.context(other) == node}
+        if self.keep is not None and self.keep.last_use and node in self.latest and mine <= self.ended:
+            life = self.latest[node]
+            life.deleted = done if life.deleted is None else life.deleted
