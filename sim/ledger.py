@@ -51,8 +51,8 @@ class JobState(IntEnum):
 class Ledger(NamedTuple):
     """What one run of one strategy used: n requests, d duplicates, m explicit caches, j batch jobs.
 
-    Only rows whose ``status`` is ``DONE`` are billed. ``cached + fresh input = prompt``; ``cached`` counts tokens that were
-    read from a cache. Times are integer milliseconds since ``start_ms``, lifetimes half-open ``[born, until)``.
+    Only rows whose ``status`` is ``DONE`` are billed. ``cached + fresh input = prompt``; ``cached`` counts tokens read
+    from a cache. Times are integer milliseconds since ``start_ms``, lifetimes half-open ``[born, until)``.
     """
 
     model: Ints  # (n,) the model that served, index into `models`

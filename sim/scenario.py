@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from sim.document import Document, Strict, as_toml, read, validate
 from sim.errors import InputError, Problem, nearest
+from sim.providers.client import ClientOptions
 from sim.providers.load import load_book
 from sim.providers.prices import Book, Terms
 from sim.providers.resolve import merged
@@ -25,6 +26,8 @@ __all__ = ["Arm", "ReplaySpec", "Scenario", "ScenarioSpec", "load", "read_scenar
 
 _HERE = Path(__file__).parent
 _GALLERY = (_HERE / "_scenarios", _HERE.parent / "scenarios")  # in a wheel; in a checkout
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_ONE_MS = dt.timedelta(milliseconds=1)
 _MOST_SEED = 2**128 - 1
 _AFTER_MS = 14 * DAY  # jobs of a time of day go on after the last arrival, while requests are resubmitted
 
@@ -35,7 +38,9 @@ def _with_kinds(value: object) -> object:
         return value
     named = {}
     for name, options in value.items():
-        implied = {"kind": name} if isinstance(options, Mapping) and "kind" not in options and name in STRATEGIES else {}
+        implied = (
+            {"kind": name} if isinstance(options, Mapping) and "kind" not in options and name in STRATEGIES else {}
+        )
         named[name] = {**implied, **options} if isinstance(options, Mapping) else options
     return named
 
@@ -71,6 +76,7 @@ class ScenarioSpec(Strict):
     patience_target: Share = 0.95  # of the requests, to be answered within patience
     close: Literal["drain", "cut"] = "drain"
     most_requests: Positive = 1e9  # expected, above which a scenario is taken for a mistake
+    client: ClientOptions = ClientOptions()
     terms: dict[str, Any] = {}  # laid over the book's
     service: dict[str, Any] = {}  # laid over the book's
 
@@ -89,7 +95,7 @@ class ScenarioSpec(Strict):
     @property
     def start_ms(self) -> int:
         """Return the start in ms since the Unix epoch."""
-        return round(self.start.timestamp() * 1000)
+        return (self.start - _EPOCH) // _ONE_MS
 
 
 class Arm(NamedTuple):
@@ -254,7 +260,17 @@ def _arm(document: Document, base: ScenarioSpec, book: Book, name: str) -> Arm:
 
 def _unchangeable(document: Document, changes: Mapping[str, Any], name: str) -> list[Problem]:
     """Return what an arm cannot change for itself alone."""
-    common = ("models", "strategies", "baseline", "seed", "replications", "book", "question", "close", "patience_target")
+    common = (
+        "models",
+        "strategies",
+        "baseline",
+        "seed",
+        "replications",
+        "book",
+        "question",
+        "close",
+        "patience_target",
+    )
     allowed = "keys of streams, contexts, service, terms, start, horizon or load"
     return [
         document.problem(("strategies", name, "set"), f"{path} is common to all strategies", allowed)

@@ -42,7 +42,7 @@ DAY = 24 * HOUR
 _MS = {"ms": 1, "s": SECOND, "m": MINUTE, "min": MINUTE, "h": HOUR, "d": DAY, "day": DAY, "w": 7 * DAY}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d|w)")
 _TOKENS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKM]?)")
-_RATE = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*/\s*(ms|s|min|m|h|day|d|w)")
+_RATE = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2})?)\s*/\s*(ms|s|min|m|h|day|d|w)")
 _SCALE = {"": 1, "k": 1_000, "K": 1_000, "M": 1_000_000}
 _MAX = 2**53  # beyond it a count is a mistake, and floats in tables would round it
 
@@ -107,7 +107,10 @@ def as_rate(value: object) -> float:
     match = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise _wrong("not a rate", allowed)
-    return float(Fraction(match[1]) * HOUR / _MS[match[2]])
+    rate = Fraction(match[1]) * HOUR / _MS[match[2]]
+    if rate > _MAX:
+        raise _wrong("a rate that no clock can follow", allowed)
+    return float(rate)
 
 
 def as_instant(value: object) -> dt.datetime:
@@ -170,9 +173,13 @@ Duration = Annotated[int, _passed(as_duration), _DURATION_SCHEMA]  # ms
 PositiveDuration = Annotated[int, BeforeValidator(lambda v: _above_zero(as_duration(v))), _DURATION_SCHEMA]  # ms
 Tokens = Annotated[int, _passed(as_tokens), _TOKENS_SCHEMA]
 PositiveTokens = Annotated[int, BeforeValidator(lambda v: _above_zero(as_tokens(v))), _TOKENS_SCHEMA]
-Rate = Annotated[float, _passed(as_rate), WithJsonSchema({"type": "string", "pattern": r"^\d.*/\s*(ms|s|min|m|h|day|d|w)$"})]
+Rate = Annotated[
+    float, _passed(as_rate), WithJsonSchema({"type": "string", "pattern": r"^\d.*/\s*(ms|s|min|m|h|day|d|w)$"})
+]
 Instant = Annotated[dt.datetime, _passed(as_instant)]
-TimeOfDay = Annotated[int, _passed(as_time_of_day), WithJsonSchema({"type": "string", "pattern": r"^\d\d:\d\d(:\d\d)?$"})]
+TimeOfDay = Annotated[
+    int, _passed(as_time_of_day), WithJsonSchema({"type": "string", "pattern": r"^\d\d:\d\d(:\d\d)?$"})
+]
 Zone = Annotated[Any, _passed(as_zone), WithJsonSchema({"type": "string"})]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]  # a probability or a part of a whole
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]

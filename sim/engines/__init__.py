@@ -1,1 +1,1 @@
-"""Deterministic integer machines: a trace, a plan and the rules go in, a ledger comes out. No chance, no floats, no prices."""
+"""Deterministic integer machines: a trace, a plan and the rules go in, a ledger comes out; no chance, no prices."""

@@ -13,8 +13,8 @@ _NEVER = -1
 def cut(ledger: Ledger, horizon: int) -> Ledger:
     """Return the ledger as it stands at the horizon; the future changes nothing before it, so the past can be cut out.
 
-    Requests that were not answered by then are pending, caches live on but are metered only up to it, and jobs are in the
-    state that they had.
+    Requests that were not answered by then are pending, caches are metered up to it, and jobs are in the state that
+    they had.
     """
     pending = (ledger.done == _NEVER) | (ledger.done >= horizon)
     kept = ledger.cache_born < horizon

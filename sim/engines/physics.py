@@ -1,4 +1,4 @@
-"""From standardised draws to the integers an engine counts with: the one place where the service's laws of chance have formulas."""
+"""From standardised draws to the integers an engine counts with: the formulas of the service's laws of chance."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from sim.engines.laws.latency import SLOWNESS_ONE
 from sim.providers.service import Retention, Service, Turnaround
 from sim.trace import DRAW_BITS, Ints, Trace
 
-__all__ = ["Physics", "prepare", "retention_ms", "slowness", "turnaround_ms"]
+__all__ = ["Physics", "prepare", "redraws", "retention_ms", "slowness", "turnaround_ms"]
 
 _NEVER = -1
 _LONGEST_MS = 10 * 365 * 86_400_000  # a lognormal tail beyond ten years is of no use to anybody
@@ -28,16 +28,12 @@ class Physics(NamedTuple):
 def prepare(trace: Trace, service: Service, attempts: int) -> Physics:
     """Return the integers of a trace under a service; ``attempts`` = times that a request may stand in a job."""
     again = [redraws(trace.turnaround, attempt) for attempt in range(1, attempts + 1)]
-    turnaround = np.stack([turnaround_ms(service.batch.turnaround, draws) for draws in again]) if again else _none(trace)
+    times = [turnaround_ms(service.batch.turnaround, draws) for draws in again]
     return Physics(
         slowness=slowness(service.slowness_cv, trace.slowness),
         retention_ms=retention_ms(service.implicit.retention, trace.retention),
-        turnaround_ms=turnaround,
+        turnaround_ms=np.array(times, dtype=np.int64).reshape(attempts, trace.requests),
     )
-
-
-def _none(trace: Trace) -> Ints:
-    return np.empty((0, trace.requests), dtype=np.int64)
 
 
 def redraws(draws: Ints, attempt: int) -> Ints:
@@ -49,14 +45,18 @@ def redraws(draws: Ints, attempt: int) -> Ints:
 
 def _uniform(draws: Ints) -> npt.NDArray[np.float64]:
     """Return the midpoints of the draws' cells, inside (0, 1)."""
-    return (draws + 0.5) / float(1 << DRAW_BITS)
+    return np.asarray((draws + 0.5) / float(1 << DRAW_BITS), dtype=np.float64)
+
+
+def _whole(values: npt.ArrayLike) -> Ints:
+    return np.asarray(np.rint(values), dtype=np.int64)
 
 
 def slowness(cv: float, draws: Ints) -> Ints:
     """Return lognormal factors of mean 1 and the given CV: ``exp(s z - s^2 / 2)`` with ``s^2 = ln(1 + cv^2)``."""
     variance = np.log1p(cv * cv)
     factors = np.exp(np.sqrt(variance) * ndtri(_uniform(draws)) - variance / 2)
-    return np.rint(factors * SLOWNESS_ONE).astype(np.int64)
+    return _whole(factors * SLOWNESS_ONE)
 
 
 def retention_ms(law: Retention, draws: Ints) -> Ints:
@@ -67,7 +67,7 @@ def retention_ms(law: Retention, draws: Ints) -> Ints:
         times = -np.log1p(-_uniform(draws)) * (law.median / np.log(2.0))
     else:
         times = law.median * np.exp(law.sigma * ndtri(_uniform(draws)))
-    return np.rint(np.minimum(times, law.at_most)).astype(np.int64)
+    return _whole(np.minimum(times, law.at_most))
 
 
 def turnaround_ms(law: Turnaround, draws: Ints) -> Ints:
@@ -84,6 +84,6 @@ def turnaround_ms(law: Turnaround, draws: Ints) -> Ints:
         if component.median is not None and np.any(inside):
             part = np.clip((u[inside] - low) / component.weight, 1e-12, 1 - 1e-12)
             drawn = component.median * np.exp(component.sigma * ndtri(part))
-            times[inside] = np.maximum(1, np.rint(np.minimum(drawn, _LONGEST_MS))).astype(np.int64)
+            times[inside] = np.maximum(1, _whole(np.minimum(drawn, _LONGEST_MS)))
         low = high
     return times

@@ -1,45 +1,23 @@
 """Run every strategy on the same realisations: one item of work is a replication, drawn once for all of them."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
-from sim.billing import padding_pays_from, rate
-from sim.document import Document
-from sim.engines.cut import cut
-from sim.engines.physics import prepare
-from sim.engines.reference import run as simulate
-from sim.errors import InputError, NotOffered, Problem, nearest
+from sim.billing import rate
+from sim.errors import InputError, Problem, nearest
 from sim.experiments.assumptions import in_force
+from sim.experiments.caveats import assert_fits, caveats, longest_context
+from sim.experiments.pairs import Pair, pairs_of, realised, recorded_of
 from sim.experiments.result import Cell, Kept, Result, StreamCell
+from sim.experiments.simulate import ledger_of
 from sim.ledger import JobState, Ledger, Source, Status
-from sim.providers.resolve import resolve
-from sim.providers.rules import NOT_OFFERED, Rules
-from sim.scenario import Arm, ReplaySpec, Scenario, read_scenario
-from sim.strategies.decision import NEVER, Plan
+from sim.scenario import Scenario
 from sim.trace import Trace
-from sim.traces import Recorded, load_trace
-from sim.units import iso
-from sim.workload.realise import realise
-from sim.workload.realise import replay as realise_replay
-from sim.workload.spec import WorkloadSpec
 
-__all__ = ["Progress", "replay", "run"]
+__all__ = ["Progress", "run"]
 
 Progress = Callable[[int, int], None]  # (items done, items in all)
-REPLAY_START = "2026-11-23T00:00:00Z"  # of a trace that has no calendar: a date of the shipped books, not the clock
-
-
-class Pair(NamedTuple):
-    """An arm on a model, compiled."""
-
-    arm: Arm
-    model: str
-    plan: Plan
-    rules: Rules
-    workload: int  # pairs of one number share their realisations
 
 
 def run(
@@ -68,22 +46,27 @@ def run(
     """
     times = scenario.replications if replications is None else replications
     root = scenario.seed if seed is None else seed
-    recorded = _recorded(scenario)
-    pairs = _pairs(scenario, recorded)
+    recorded = recorded_of(scenario)
+    pairs = pairs_of(scenario, recorded)
     cells: list[Cell] = []
     kept: list[Kept] = []
+    longest: dict[int, int] = {}  # workload -> tokens of the longest context that a strategy may cache
     for replication in range(times):
         traces: dict[int, Trace] = {}
         for pair in pairs:
             if pair.workload not in traces:
-                traces[pair.workload] = _realise(pair.arm, recorded, root, replication)
+                trace = traces[pair.workload] = realised(pair.arm, recorded, root, replication)
+                longest[pair.workload] = max(longest.get(pair.workload, 0), longest_context(trace))
+            assert_fits(scenario, pair, traces[pair.workload])
             cell, ledger = _cell(scenario, pair, traces[pair.workload], replication)
             cells.append(cell)
             if keep_requests:
                 kept.append(Kept(pair.arm.name, pair.model, replication, ledger))
             if progress is not None:
                 progress(len(cells), len(pairs) * times)
-    return _result(scenario, cells, kept, pairs, recorded, times, root, baseline)
+    warnings = caveats(scenario, pairs, recorded, longest)
+    horizon = scenario.spec.workload.horizon if recorded is None else recorded.horizon
+    return _result(scenario, cells, kept, pairs, horizon, times, root, baseline, warnings)
 
 
 def _result(
@@ -91,10 +74,11 @@ def _result(
     cells: list[Cell],
     kept: list[Kept],
     pairs: list[Pair],
-    recorded: Recorded | None,
+    horizon_ms: int,
     times: int,
     seed: int,
     baseline: str | None,
+    warnings: tuple[str, ...],
 ) -> Result:
     strategies = tuple(arm.name for arm in scenario.arms)
     chosen = baseline or scenario.baseline
@@ -103,14 +87,13 @@ def _result(
         raise InputError([Problem("command line", 0, "--baseline", "unknown strategy", hint, chosen)])
     order = {(pair.arm.name, pair.model): position for position, pair in enumerate(pairs)}
     cells.sort(key=lambda cell: (order[cell.strategy, cell.model], cell.replication))
-    horizon = scenario.spec.workload.horizon if recorded is None else recorded.horizon
     return Result(
         scenario=scenario.name,
         question=scenario.question,
         book=scenario.book.name,
         seed=seed,
         replications=times,
-        horizon_ms=horizon,
+        horizon_ms=horizon_ms,
         strategies=strategies,
         models=tuple(scenario.spec.models),
         baseline=chosen,
@@ -118,7 +101,7 @@ def _result(
         ranked=scenario.spec.close == "drain",
         random=times == 1 or _varies(cells, times),
         assumptions=in_force(scenario, [pair.plan for pair in pairs]),
-        warnings=tuple(_warnings(scenario, pairs, cells, recorded)),
+        warnings=warnings,
         cells=tuple(cells),
         kept=tuple(kept),
     )
@@ -137,51 +120,8 @@ def _varies(cells: list[Cell], times: int) -> bool:
     return False
 
 
-def _recorded(scenario: Scenario) -> Recorded | None:
-    spec = scenario.spec.replay
-    if spec is None:
-        return None
-    beside = Path(scenario.document.file).parent / spec.trace
-    return load_trace(beside if beside.is_file() else spec.trace, spec.format, sort=spec.sort)
-
-
-def _realise(arm: Arm, recorded: Recorded | None, seed: int, replication: int) -> Trace:
-    if recorded is None or arm.spec.replay is None:
-        return realise(arm.spec.workload, seed, replication)
-    return realise_replay(recorded, patience=arm.spec.replay.patience, seed=seed, replication=replication)
-
-
-def _pairs(scenario: Scenario, recorded: Recorded | None) -> list[Pair]:
-    pairs: list[Pair] = []
-    workloads: list[tuple[WorkloadSpec, ReplaySpec | None]] = []
-    for model in scenario.spec.models:
-        for arm in scenario.arms:
-            workload = arm.spec.workload, arm.spec.replay
-            if workload not in workloads:
-                workloads.append(workload)
-            horizon = arm.spec.workload.horizon if recorded is None else recorded.horizon
-            populations = tuple(arm.spec.contexts) if recorded is None else ("recorded",)
-            rules = resolve(scenario.book, model, arm.spec.start_ms, arm.service)
-            setting = arm.setting(horizon, _pad_from(scenario, model, rules), populations)
-            plan = arm.strategy.plan(arm.name, setting)
-            pairs.append(Pair(arm, model, plan, rules, workloads.index(workload)))
-    return pairs
-
-
-def _pad_from(scenario: Scenario, model: str, rules: Rules) -> int:
-    minimum = rules.epochs[0].explicit_minimum
-    if minimum == NOT_OFFERED:
-        return NEVER
-    served, start = rules.models[0], scenario.spec.start_ms
-    return padding_pays_from(scenario.book, served, start, minimum)
-
-
 def _cell(scenario: Scenario, pair: Pair, trace: Trace, replication: int) -> tuple[Cell, Ledger]:
-    attempts = pair.plan.batch.attempts if pair.plan.batch else 0
-    physics = prepare(trace, pair.arm.service, attempts)
-    ledger = simulate(trace, pair.plan, pair.rules, physics)
-    if pair.arm.spec.close == "cut":
-        ledger = cut(ledger, trace.horizon)
+    ledger = ledger_of(pair, trace)
     bill = rate(ledger, scenario.book, pair.arm.terms)
     states = np.bincount(ledger.job_state, minlength=len(JobState)).tolist()
     cell = Cell(
@@ -218,59 +158,3 @@ def _stream(trace: Trace, ledger: Ledger, number: int, name: str) -> StreamCell:
         explicit_tokens=int(ledger.cached[done & (ledger.source == Source.EXPLICIT)].sum()),
         latency_ms=latency,
     )
-
-
-def _warnings(scenario: Scenario, pairs: list[Pair], cells: list[Cell], recorded: Recorded | None) -> list[str]:
-    """Return what a reader must know before trusting the figures."""
-    found: list[str] = [str(problem) for problem in scenario.book.warnings]
-    if recorded is not None:
-        found += recorded.notes
-        if not recorded.block_tokens and not np.any(recorded.context):
-            found.append("the trace tells of no shared prefix: no strategy can cache anything in it")
-    if scenario.spec.close == "cut":
-        found.append("the run was cut at its horizon: what is pending is unbilled, so strategies are not ranked")
-    age = scenario.spec.start.date() - scenario.book.checked
-    if age.days > 180:
-        found.append(f"book {scenario.book.name!r} was checked {age.days} days before the scenario starts")
-    for pair in pairs:
-        if pair.plan.cache is not None and not any(c.caches for c in cells if c.strategy == pair.arm.name):
-            least = pair.rules.epochs[0].explicit_minimum
-            found.append(f"{pair.arm.name} on {pair.model} never cached: no context reaches the minimum of {least:,} tokens")
-    return list(dict.fromkeys(found))
-
-
-def replay(
-    path: str | Path,
-    *,
-    format: str = "auto",  # noqa: A002 - the option's name
-    models: Sequence[str] = ("gemini-2.5-flash",),
-    strategies: Sequence[str] = ("none", "implicit", "explicit", "batch", "hybrid", "routed"),
-    baseline: str | None = None,
-    book: str = "google",
-    start: str = REPLAY_START,
-    seed: int = 1,
-    replications: int = 10,
-    sort: bool = False,
-    sets: Sequence[str] = (),
-    keep_requests: bool = False,
-    progress: Progress | None = None,
-) -> tuple[Scenario, Result]:
-    """Return the scenario of a recorded trace and what it gave: the requests are fixed, the service is random.
-
-    ``sets`` override the scenario that these arguments make, for example ``replay.patience=10m``.
-    """
-    name = Path(path).name.partition(".")[0]
-    data: dict[str, Any] = {
-        "question": f"What would the traffic of {Path(path).name} cost under each strategy, and how long would its callers wait?",
-        "start": start,
-        "book": book,
-        "models": list(models),
-        "strategies": {strategy: {} for strategy in strategies},
-        "seed": seed,
-        "replications": replications,
-        "replay": {"trace": str(path), "format": format, "sort": sort},
-    }
-    if baseline is not None:
-        data["baseline"] = baseline
-    scenario = read_scenario(Document("command line", data, {}), f"replay-{name}", sets=sets)
-    return scenario, run(scenario, keep_requests=keep_requests, progress=progress)

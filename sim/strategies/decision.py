@@ -16,7 +16,6 @@ class View(NamedTuple):
     prompt: int  # tokens
     context: int  # tokens of the context that an explicit cache could hold, 0 = none that may be cached
     seen: int  # how often that context was asked for before
-    alive: int  # 1 = its cache can be read now or is being created
 
 
 class CacheUse(IntEnum):

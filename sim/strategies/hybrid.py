@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 from sim.strategies.decision import CacheUse, Decision, Implicit, Plan, View
-from sim.strategies.options import BatchOptions, CacheOptions, Setting, Renew, Renewal
+from sim.strategies.options import BatchOptions, CacheOptions, Renew, Renewal, Setting
 from sim.units import MINUTE
 
 

@@ -58,7 +58,7 @@ class Setting(Strict):
 class StrategySpec(Strict):
     """What every entry of ``[strategies.NAME]`` has: its kind, and what else is different under it."""
 
-    set: dict[str, Any] = {}  # dotted scenario paths: the same strategy under other circumstances  # noqa: RUF012 - pydantic copies it
+    set: dict[str, Any] = {}  # dotted scenario paths: the same strategy under other circumstances
 
 
 class CacheOptions(StrategySpec):
@@ -102,12 +102,12 @@ class BatchOptions(StrategySpec):
     size: Annotated[Whole, Field(ge=1)] | None = None
     window: Duration | None = None
     every: PositiveDuration | None = None
-    at: list[TimeOfDay] = []  # noqa: RUF012 - pydantic copies it
+    at: list[TimeOfDay] = []
     poll: PositiveDuration = 60_000
     attempts: Annotated[Whole, Field(ge=1, le=16)] = 3
 
     def batch_plan(self, clock: Setting, guard: int = NEVER) -> BatchPlan:
-        """Return the integers of these options; with none of the four given, a job is sent 15 min after its first request."""
+        """Return the integers of these options; with none of the four, a job goes 15 min after its first request."""
         free = self.size is None and self.window is None and self.every is None and not self.at
         return BatchPlan(
             size=_or_never(self.size),

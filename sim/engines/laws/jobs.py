@@ -9,14 +9,17 @@ def times(created: int, turnaround: int, pending_share: int, expires_after: int)
     """Return when a job starts to run (-1 = never), when it ends, and whether it ended by expiring.
 
     ``turnaround`` is -1 for a job that never ends; ``pending_share`` is in 1/65,536. A job that is not done after
-    ``expires_after`` expires, half-open: one that would end at that very instant has ended.
+    ``expires_after`` expires, half-open: one that would end at that very instant has ended. A job that ends has run for
+    1 ms at least, so that its end comes after its start.
 
+    >>> times(0, 1_000, 65_536, 5_000)
+    (999, 1000, False)
     >>> times(0, 1_000, 45_875, 5_000), times(0, 6_000, 45_875, 5_000), times(0, -1, 45_875, 5_000)
     ((699, 1000, False), (4199, 5000, True), (-1, 5000, True))
     """
     if turnaround < 0:
         return -1, created + expires_after, True
-    pending = turnaround * pending_share // 65_536
+    pending = min(turnaround * pending_share // 65_536, turnaround - 1)
     if turnaround <= expires_after:
         return created + pending, created + turnaround, False
     started = created + pending if pending < expires_after else -1
@@ -35,8 +38,8 @@ def seen_at(created: int, end: int, poll: int) -> int:
 def next_send(now: int, window: int, every: int, at: Sequence[int]) -> int:
     """Return when a collection whose first request came now is sent at the latest, -1 = by size only.
 
-    >>> next_send(70, 50, 100, ()), next_send(70, -1, 100, ()), next_send(70, -1, -1, (10, 90)), next_send(70, -1, -1, ())
-    (100, 100, 90, -1)
+    >>> next_send(70, 50, 100, ()), next_send(70, -1, -1, (10, 90)), next_send(70, -1, -1, ())
+    (100, 90, -1)
     """
     due = now + window if window >= 0 else -1
     if every > 0:

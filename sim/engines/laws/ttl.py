@@ -15,15 +15,16 @@ def alive(ready: int, until: int, now: int) -> bool:
 def renewed(expiry: int, ttl: int, margin: int, limit: int) -> int:
     """Return the expiry after every renewal that falls before ``limit``.
 
-    A keeper renews a cache ``margin`` ms before each expiry, which sets the expiry to one TTL from then. So the renewals
-    fall at ``expiry - margin + k (ttl - margin)``, and each moves the expiry by ``ttl - margin``.
+    A keeper renews a cache ``margin`` ms before each expiry, which sets the expiry to one TTL from then. So renewals
+    fall at ``expiry - margin + k (ttl - margin)``, and each moves the expiry by ``ttl - margin``. A margin of 0 renews
+    nothing: at the instant of its expiry the cache is over.
 
-    >>> renewed(100, 100, 10, 90), renewed(100, 100, 10, 91), renewed(100, 100, 10, 181)
-    (100, 190, 280)
+    >>> renewed(100, 100, 10, 90), renewed(100, 100, 10, 91), renewed(100, 100, 10, 181), renewed(100, 100, 0, 500)
+    (100, 190, 280, 100)
     """
     step = ttl - margin
     first = expiry - margin
-    if step <= 0 or limit <= first:
+    if margin <= 0 or step <= 0 or limit <= first:
         return expiry
     return expiry + ((limit - first + step - 1) // step) * step
 

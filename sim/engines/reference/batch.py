@@ -1,4 +1,4 @@
-"""The Batch API and its client: collect, send a job, wait, run, look, settle or try again; a guard against deadlines."""
+"""The Batch API and its client: collect, send a job, look at it, settle or try again; guard deadlines."""
 
 from dataclasses import dataclass, field
 
@@ -235,7 +235,7 @@ class BatchQueue:
         self.client.settle(request, Status.EXPIRED if job.expired else Status.FAILED, self.world.clock.now)
 
     def _fall_back(self, request: int) -> None:
-        """Send a request in real time while its deadline can still be met; cancel a pending job that nobody waits for."""
+        """Send a request at once while its deadline can be met; cancel a pending job that nobody waits for."""
         if self.world.meter.status[request] != Status.PENDING or self._claimed[request]:
             return
         self._claimed[request] = True
@@ -246,8 +246,9 @@ class BatchQueue:
         job = self._job_of.pop(request, None)
         if job is not None:
             job.open -= 1
-            if job.open == 0 and job.state == JobState.PENDING:
-                job.state, job.end = JobState.CANCELLED, self.world.clock.now
+            now = self.world.clock.now
+            if job.open == 0 and job.state == JobState.PENDING and now < job.end:  # else it has expired, unseen
+                job.state, job.end = JobState.CANCELLED, now
                 job.started = NEVER
                 for cache in job.caches.values():
                     self._let_go(cache)

@@ -1,5 +1,6 @@
 """The caller's side of ordinary calls: ask the strategy, keep caches, send, and go on with the session."""
 
+from collections import deque
 from collections.abc import Callable
 
 from sim.engines.laws.latency import answer_ms, first_token_ms
@@ -21,6 +22,8 @@ class Client:
         self.ask: Callable[[int], None] = self._ask  # what an arrival meets; a batch queue puts itself in front
         self._seen = [0] * len(world.depth)
         self._left = [0] * len(world.depth)
+        self._queue: deque[tuple[int, int]] = deque()  # (request, cache use) that wait for a slot
+        self._in_flight = 0
         for node in world.cut:
             if node >= 0:
                 self._left[node] += 1
@@ -28,17 +31,31 @@ class Client:
     def decide(self, request: int) -> tuple[int, int]:
         """Note the arrival and return (batch, cache) as the strategy decides."""
         world, node = self.world, self.world.cut[request]
-        world.meter.arrived[request] = now = world.clock.now
-        tokens = seen = alive = 0
+        world.meter.arrived[request] = world.clock.now
+        tokens = seen = 0
         if node >= 0 and (tokens := world.cache_tokens(node)):
             seen = self._seen[node]
             self._seen[node] += 1
-            alive = int(self.caches is not None and self.caches.current(node, now) is not None)
-        view = View(world.patience[request], world.prompt[request], tokens, seen, alive)
+        view = View(world.patience[request], world.prompt[request], tokens, seen)
         decision = world.plan.decide(world.plan.params, view)
         return decision.batch, decision.cache
 
     def call(self, request: int, use: int) -> None:
+        """Send a request once a slot is free, first come first served; a call in flight holds its slot to its end."""
+        if 0 <= self.world.rules.concurrency <= self._in_flight:
+            self._queue.append((request, use))
+        else:
+            self._in_flight += 1
+            self._start(request, use)
+
+    def _free(self, _request: int) -> None:
+        """Hand the slot of a call that ended to the head of the queue."""
+        if self._queue:
+            self._start(*self._queue.popleft())
+        else:
+            self._in_flight -= 1
+
+    def _start(self, request: int, use: int) -> None:
         """Send a request now, or once the cache that it wants is there."""
         cache = self.cache(request, use)
         if cache is None or self.world.clock.now >= cache.ready:
@@ -71,11 +88,17 @@ class Client:
         slowness = world.slowness[request]
         done = now + answer_ms(epoch.latency, prompt - cached, cached, world.output[request], slowness)
         if self.implicit is not None and cache is None:
-            wait = 0 if world.rules.implicit.at_arrival else first_token_ms(epoch.latency, prompt - cached, cached, slowness)
+            wait = (
+                0
+                if world.rules.implicit.at_arrival
+                else first_token_ms(epoch.latency, prompt - cached, cached, slowness)
+            )
             self.implicit.leave(request, now + wait)
         meter.model[request], meter.mode[request], meter.job[request] = epoch.model, Mode.STANDARD, -1
         meter.prompt[request], meter.cached[request], meter.source[request] = prompt, cached, source
         meter.sent[request], meter.attempts[request] = now, meter.attempts[request] + 1
+        if world.rules.concurrency >= 0:
+            world.clock.at(done, END, request, Kind.FREE, self._free)
         self.settle(request, Status.DONE, done)
 
     def read(self, request: int, cache: Cache | None, implicit_minimum: int) -> tuple[int, int, int]:

@@ -89,13 +89,14 @@ class ExplicitCaches:
     def _keep(self, cache: Cache, limit: int) -> None:
         """Let the keeper renew the cache at every instant before the limit at which it is still wanted."""
         if self._plan.renew_margin != NEVER:
-            wanted = min((end for end in (limit, self._idle_at(cache), cache.deleted, cache.cap) if end != NEVER))
+            wanted = min(end for end in (limit, self._idle_at(cache), cache.deleted, cache.cap) if end != NEVER)
             cache.expiry = law.renewed(cache.expiry, self._plan.ttl, self._plan.renew_margin, wanted)
 
     def _idle_at(self, cache: Cache) -> int:
         return NEVER if self._plan.idle == NEVER or cache.held else cache.used + self._plan.idle
 
     def _end(self, cache: Cache) -> int:
-        idle = self._idle_at(cache)
-        deleted = min((end for end in (idle, cache.deleted) if end != NEVER), default=NEVER)
+        idle, deleted = self._idle_at(cache), cache.deleted
+        if idle != NEVER and (deleted == NEVER or idle < deleted):
+            deleted = idle
         return law.ended(cache.expiry, deleted, cache.cap)

@@ -60,7 +60,7 @@ class World:
 
     def cache_tokens(self, node: int) -> int:
         """Return the tokens that a cache of the context holds, padding included; 0 = it may not be cached now."""
-        minimum, depth = self.epoch().explicit_minimum, self.depth[node]
+        minimum, depth = self.epoch().explicit_minimum, int(self.depth[node])
         if minimum == NOT_OFFERED or self.plan.cache is None:
             return 0
         if depth >= minimum:

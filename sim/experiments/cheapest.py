@@ -1,0 +1,72 @@
+"""The verdict of a run: the cheapest pair that its callers can live with, and what to know before trusting it."""
+
+from fractions import Fraction
+from typing import Any
+
+from sim.experiments.result import Cell, Result
+from sim.stats import undercovers
+
+__all__ = ["cheapest", "mean_cost", "warnings"]
+
+FEW = 10  # replications below which a skew of the bill cannot be seen
+
+
+def cheapest(result: Result) -> dict[str, Any]:
+    """Return the cheapest (strategy, model) pair by mean cost that keeps the patience target.
+
+    ``strategy`` and ``model`` are null where there is none, and ``reason`` says why. Costs are compared exactly; of equal
+    ones the scenario's first is named and ``ties`` holds the others.
+    """
+    pairs = [(strategy, model) for model in result.models for strategy in result.strategies]
+    shares = {pair: within_patience(result.of(*pair)) for pair in pairs}
+    kept = [pair for pair in pairs if _keeps(shares[pair], result.patience_target)]
+    verdict: dict[str, Any] = {"strategy": None, "model": None, "within_patience": None}
+    verdict |= {"patience_target": result.patience_target, "ties": [], "reason": None}
+    if not result.ranked:
+        return verdict | {"reason": "the run was cut at its horizon: what is pending is unbilled"}
+    if not kept:
+        return verdict | {"reason": "no strategy answers that share of the requests within their callers' patience"}
+    costs = {pair: mean_cost(result.of(*pair)) for pair in kept}
+    first, *others = [pair for pair in kept if costs[pair] == min(costs.values())]
+    share = shares[first]
+    return verdict | {
+        "strategy": first[0],
+        "model": first[1],
+        "within_patience": None if share is None else float(share),
+        "ties": [{"strategy": strategy, "model": model} for strategy, model in others],
+    }
+
+
+def within_patience(cells: list[Cell]) -> Fraction | None:
+    """Return which share of all requests was answered within patience; None where there was no request."""
+    total = sum(stream.total for cell in cells for stream in cell.streams)
+    in_time = sum(stream.within_patience for cell in cells for stream in cell.streams)
+    return Fraction(in_time, total) if total else None
+
+
+def _keeps(share: Fraction | None, target: float) -> bool:
+    return share is None or float(share) >= target  # without requests nobody waits
+
+
+def mean_cost(cells: list[Cell]) -> Fraction:
+    """Return the exact mean dollars of a pair."""
+    return sum((cell.total_usd for cell in cells), Fraction(0)) / len(cells)
+
+
+def warnings(result: Result) -> list[str]:
+    """Return what the run warns of, and what its statistics do."""
+    found = list(result.warnings)
+    if result.replications == 1:
+        found.append("one replication: there are no intervals, and a difference may be luck")
+    elif not result.random:
+        found.append("nothing in this scenario is random: every replication is the same, and intervals have no width")
+    elif result.replications < FEW:
+        found.append(
+            f"{result.replications} replications are too few to see whether costs are skewed; "
+            "the intervals take them as not"
+        )
+    for model in result.models:
+        for strategy in result.strategies:
+            if skewed := undercovers([cell.total_usd for cell in result.of(strategy, model)]):
+                found.append(f"cost of {strategy} on {model}: {skewed}")
+    return found

@@ -1,0 +1,42 @@
+"""One replication by hand: the trace of a scenario, and the ledger of one of its strategies on it."""
+
+from sim.engines.cut import cut
+from sim.engines.physics import prepare
+from sim.engines.reference import run as reference
+from sim.errors import InputError, Problem, nearest
+from sim.experiments.pairs import Pair, pairs_of, realised, recorded_of
+from sim.ledger import Ledger
+from sim.scenario import Scenario
+from sim.trace import Trace
+
+__all__ = ["ledger_of", "realise", "simulate"]
+
+
+def realise(scenario: Scenario, *, replication: int = 0, seed: int | None = None) -> Trace:
+    """Return one realised workload of a scenario: the same for every strategy, and for ever."""
+    root = scenario.seed if seed is None else seed
+    return realised(scenario.arms[0], recorded_of(scenario), root, replication)
+
+
+def simulate(scenario: Scenario, strategy: str, *, model: str | None = None, replication: int = 0) -> Ledger:
+    """Return the metered usage of one strategy on one replication, ready for :func:`sim.rate`.
+
+    ``strategy`` is a name of the scenario's ``[strategies]``; ``model`` one of its models, the first by default.
+    """
+    recorded = recorded_of(scenario)
+    name = model or scenario.spec.models[0]
+    pairs = {(pair.arm.name, pair.model): pair for pair in pairs_of(scenario, recorded)}
+    if (strategy, name) not in pairs:
+        names = [f"{arm} on {asked}" for arm, asked in pairs]
+        wanted = f"{strategy} on {name}"
+        raise InputError([Problem(scenario.name, 0, "", "no such strategy and model", nearest(wanted, names), wanted)])
+    pair = pairs[strategy, name]
+    return ledger_of(pair, realised(pair.arm, recorded, scenario.seed, replication))
+
+
+def ledger_of(pair: Pair, trace: Trace) -> Ledger:
+    """Return the ledger of a compiled pair on a trace, cut at the horizon where the scenario asks for that."""
+    attempts = pair.plan.batch.attempts if pair.plan.batch else 0
+    physics = prepare(trace, pair.arm.service, attempts)
+    ledger = reference(trace, pair.plan, pair.rules, physics)
+    return cut(ledger, trace.horizon) if pair.arm.spec.close == "cut" else ledger

@@ -1,0 +1,143 @@
+"""The shared prompt prefixes: which document a request asks about, and the prefix tree of the documents in use."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from sim.trace import Ints
+from sim.workload.sizes import Floats
+from sim.workload.spec import ContextSpec
+
+__all__ = ["Asked", "Forest", "Sizes", "chain", "lengths", "pick", "plant"]
+
+Sizes: TypeAlias = Callable[[str, int], Ints]
+"""Gives the tokens of the first n documents of a named population."""
+
+
+class Asked(NamedTuple):
+    """Documents of one population asked for, each at an instant, which decides its version."""
+
+    document: Ints  # (n,) from 0
+    time: Ints  # (n,) ms
+
+    @classmethod
+    def joined(cls, parts: list["Asked"]) -> "Asked":
+        """Return several one after another."""
+        return cls(*(np.concatenate([part[i] for part in parts]) for i in range(2))) if parts else cls(*[_NONE] * 2)
+
+
+class Forest(NamedTuple):
+    """A prefix tree of documents, columns as in ``Trace``."""
+
+    parent: Ints  # (k,)
+    depth: Ints  # (k,) tokens
+    context: Ints  # (k,) 1 + index of the population
+
+
+_NONE = np.empty(0, np.int64)
+
+
+def chain(contexts: Mapping[str, ContextSpec], name: str) -> list[str]:
+    """Return the populations from the root of the prompt down to one, itself included."""
+    under = contexts[name].under
+    return [*(chain(contexts, under) if under is not None else []), name]
+
+
+def pick(spec: ContextSpec, u: Floats) -> Ints:
+    """Return the (n,) documents asked for: ``j`` with probability ``(j + 1)^-zipf`` over the sum of all."""
+    if spec.zipf == 0:
+        return np.floor(u * spec.count).astype(np.int64)
+    steps = np.cumsum(np.arange(1, spec.count + 1, dtype=float) ** -spec.zipf)
+    return np.searchsorted(steps[:-1] / steps[-1], u, side="right").astype(np.int64)
+
+
+def lengths(contexts: Mapping[str, ContextSpec], name: str, documents: Ints, sizes: Sizes) -> Ints:
+    """Return the (n,) tokens from the start of the prompt to the end of each document."""
+    tokens = np.zeros(len(documents), np.int64)
+    for population in reversed(chain(contexts, name)):
+        documents = documents % contexts[population].count
+        if len(documents):
+            tokens += sizes(population, int(documents.max()) + 1)[documents]
+    return tokens
+
+
+def plant(
+    contexts: Mapping[str, ContextSpec], asked: Mapping[str, Asked], sizes: Sizes
+) -> tuple[Forest, dict[str, Ints]]:
+    """Return the tree of the documents in use and, for each population, the (n,) nodes of what was asked for.
+
+    A version of a document lives on ``[k x replaced_every, (k + 1) x replaced_every)``; a replaced document, or one
+    whose parent is replaced, is another node. Nodes stand parents first, by population, document and version.
+    """
+    order = _parents_first(contexts)
+    used, inverse, below = _used(contexts, asked, order)
+    nodes: dict[str, Ints] = {}
+    parents, depths, marks = [_NONE], [_NONE], [_NONE]
+    planted = 0
+    parent_of: dict[str, Ints] = {}
+    index = {name: i for i, name in enumerate(contexts)}
+    for name in order:
+        unique = used[name]
+        count = len(unique.document)
+        node = planted + inverse[name]
+        own = len(asked[name].document) if name in asked else 0
+        nodes[name] = node[:own]
+        for child in below[name]:  # in the order in which _used appended them
+            size = len(used[child].document)
+            parent_of[child], own = node[own : own + size], own + size
+        parents.append(parent_of.get(name, np.full(count, -1, np.int64)))
+        depths.append(lengths(contexts, name, unique.document, sizes))
+        marks.append(np.full(count, 1 + index[name], np.int64))
+        planted += count
+    return Forest(np.concatenate(parents), np.concatenate(depths), np.concatenate(marks)), nodes
+
+
+def _parents_first(contexts: Mapping[str, ContextSpec]) -> list[str]:
+    return sorted(
+        contexts, key=lambda name: len(chain(contexts, name))
+    )  # stable, so the order of the file within a level
+
+
+def _used(
+    contexts: Mapping[str, ContextSpec], asked: Mapping[str, Asked], order: list[str]
+) -> tuple[dict[str, Asked], dict[str, Ints], dict[str, list[str]]]:
+    """Return each population's documents in use, once a version; which of them each use is; and its child populations.
+
+    The uses of a population are what was asked for, then what stands above the documents in use of each child.
+    """
+    below: dict[str, list[str]] = {name: [child for child in order if contexts[child].under == name] for name in order}
+    used: dict[str, Asked] = {}
+    inverse: dict[str, Ints] = {}
+    for name in reversed(order):
+        parts = [asked[name]] if name in asked else []
+        count = contexts[name].count
+        parts += [Asked(used[child].document % count, used[child].time) for child in below[name]]
+        uses = Asked.joined(parts)
+        inverse[name], first = _distinct(contexts, name, uses)
+        used[name] = Asked(uses.document[first], uses.time[first])
+    return used, inverse, below
+
+
+def _distinct(contexts: Mapping[str, ContextSpec], name: str, uses: Asked) -> tuple[Ints, Ints]:
+    """Return which distinct (document, versions of it and of all above it) each use is, and a use of each."""
+    label = uses.document
+    for population in chain(contexts, name):
+        period = contexts[population].replaced_every
+        if period is not None and len(label):
+            version = uses.time // period
+            label = _numbered(label)[0] * (int(version.max()) + 1) + version
+    return _numbered(label)
+
+
+def _numbered(label: Ints) -> tuple[Ints, Ints]:
+    """Return the (n,) ranks of labels >= 0 among the distinct ones, and a position of each distinct one."""
+    highest = int(label.max()) if len(label) else 0
+    if highest > 4 * len(label) + 1024:
+        _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
+        return inverse.astype(np.int64), first.astype(np.int64)
+    # few possible labels: a table of them is ten times faster than sorting
+    at = np.full(highest + 1, -1, np.int64)
+    at[label] = np.arange(len(label))
+    present = at >= 0
+    return (np.cumsum(present) - 1)[label], at[present]
