@@ -4,11 +4,19 @@ import json
 import sys
 from typing import Any, NoReturn
 
-from rich.console import Console
+from rich.console import Console as RichConsole
 
 from sim.errors import InputError, SimError
 
 __all__ = ["fail", "print_json", "stderr", "stdout"]
+
+
+class Console(RichConsole):
+    """A console that leaves a reader who left to the command line, which knows the exit code."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what was met, where Rich would end the process."""
+        raise BrokenPipeError
 
 
 def stdout() -> Console:

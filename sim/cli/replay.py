@@ -21,7 +21,8 @@ from sim.cli.study import (
     read_seed,
 )
 from sim.errors import nearest
-from sim.experiments import montecarlo
+from sim.experiments.montecarlo import run as run_scenario
+from sim.experiments.replay import REPLAY_START, replay_scenario
 from sim.strategies import STRATEGIES
 from sim.traces import FORMATS
 
@@ -38,7 +39,7 @@ def replay(
     baseline: Baseline = None,
     book: Annotated[str | None, typer.Option(metavar="BOOK", help="google, guide, or the path of a TOML file.")] = None,
     start: Annotated[
-        str | None, typer.Option(metavar="T", help=f"Instant of the first arrival. [{montecarlo.REPLAY_START}]")
+        str | None, typer.Option(metavar="T", help=f"Instant of the first arrival. [{REPLAY_START}]")
     ] = None,
     seed: Seed = None,
     replications: Replications = None,
@@ -68,12 +69,12 @@ def replay(
     overrides = sets or []
     scenario = examined(
         arguments,
-        lambda: montecarlo.replay_scenario(trace, format=format_, sort=sort, sets=overrides, **given),
+        lambda: replay_scenario(trace, format=format_, sort=sort, sets=overrides, **given),
         baseline,
         out,
     )
     with progress_bar() as progress:
-        result = montecarlo.run(scenario, baseline=baseline, keep_requests=keep_requests, progress=progress)
+        result = run_scenario(scenario, baseline=baseline, keep_requests=keep_requests, progress=progress)
         conclude(scenario, result, sets=overrides, out=out, as_json=as_json)
 
 

@@ -20,8 +20,9 @@ from sim.cli.study import (
     read_replications,
     read_seed,
 )
+from sim.errors import nearest
 from sim.experiments import montecarlo
-from sim.scenario import load
+from sim.scenario import load, shipped
 
 __all__ = ["run"]
 
@@ -41,6 +42,10 @@ def run(
     arguments = Arguments()
     times, root = read_replications(arguments, replications), read_seed(arguments, seed)
     overrides = sets or []
+    if not Path(scenario).exists() and Path(scenario).suffix != ".toml" and scenario not in shipped():
+        hint = f"a file that ends in .toml, or a shipped one: {nearest(scenario, shipped())}"
+        arguments.refuse("SCENARIO", "no such scenario", hint, scenario)
+        arguments.check()
     loaded = examined(arguments, lambda: load(scenario, sets=overrides, book=book), baseline, out)
     with progress_bar() as progress:
         result = montecarlo.run(

@@ -38,12 +38,12 @@ class ExplicitCaches:
         cache = self._of.get(node)
         if cache is None:
             return None
-        self._keep(cache, now + 1)
+        self._keep(cache, now)
         return cache if now < self._end(cache) else None
 
     def readable(self, cache: Cache, now: int) -> bool:
         """Return whether the cache can be read now."""
-        self._keep(cache, now + 1)
+        self._keep(cache, now)
         return law.alive(cache.ready, self._end(cache), now)
 
     def create(self, node: int, creator: int, model: int, tokens: int, times: tuple[int, int, int]) -> Cache:
@@ -67,7 +67,7 @@ class ExplicitCaches:
 
     def release(self, cache: Cache, now: int) -> None:
         """Undo a hold."""
-        self._keep(cache, now + 1)
+        self._keep(cache, now)
         cache.held -= 1
         cache.used = max(cache.used, now)
 

@@ -1,0 +1,195 @@
+"""A run for the terminal: the question, what each strategy costs and how long it takes, the verdict, and the fine print.
+
+Every figure comes from the ``gcsim.run/1`` document, so a saved run prints as it did when it was new.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.box import HORIZONTALS
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sim.report.figures import NONE, Dollars, count, duration, percent, share
+from sim.stats import least_sample
+
+__all__ = ["run_report"]
+
+Json = dict[str, Any]
+
+LINES = ("input", "cached", "creation", "output", "storage")
+QUANTILES = ("p50", "p95", "p99")
+LATENCY = ("p50 latency", "p95", "p99")
+
+
+def run_report(summary: Json) -> Iterator[RenderableType]:
+    """Yield what is to be printed of a run, in order."""
+    yield Text(summary["question"], style="bold")
+    yield Text(_circumstances(summary), style="dim")
+    for model in dict.fromkeys(pair["model"] for pair in summary["results"]):
+        pairs = [pair for pair in summary["results"] if pair["model"] == model]
+        yield _costs(summary, model, pairs)
+        yield _bill(model, pairs)
+        yield _answers(model, pairs)
+        if len(pairs[0]["streams"]) > 1:
+            yield _streams(model, pairs)
+    yield Text()
+    yield Text(verdict(summary), style="bold")
+    yield Text(_reading(summary), style="dim")
+    yield from _warnings(summary)
+    yield from _assumptions(summary)
+
+
+def _circumstances(summary: Json) -> str:
+    runs = summary["replications"]
+    times = "1 replication" if runs == 1 else f"{runs:,} replications"
+    return (
+        f"{summary['scenario']}: {duration(summary['horizon_s'])} of traffic, {times}, seed {summary['seed']}, "
+        f"price book {summary['book']}"
+    )
+
+
+def _table(title: str, columns: Sequence[str], *, keys: int = 1) -> Table:
+    """Return an empty table whose first ``keys`` columns name its rows."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=HORIZONTALS, collapse_padding=True)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="left" if number < keys else "right", vertical="bottom")
+    return table
+
+
+def _costs(summary: Json, model: str, pairs: Sequence[Json]) -> Table:
+    """Return cost by strategy, and what it saves against the baseline in the same replications."""
+    dollars = Dollars(pair["cost_usd"]["mean"] for pair in pairs)
+    beside = {c["strategy"]: c for c in summary["comparisons"] if c["model"] == model}
+    several = summary["replications"] > 1
+    spread = ["p5 to p95"] if several else []
+    versus = [f"against {summary['baseline']}", "saving %", "cheapest in"] if beside else []
+    table = _table(f"Cost of the run on {model}", ["strategy", "mean cost", *spread, *versus])
+    for pair in pairs:
+        cost = pair["cost_usd"]
+        row = [pair["strategy"], dollars.plus_minus(cost["mean"], cost["lo"], cost["hi"])]
+        row += [f"{dollars.text(cost['p5'])} to {dollars.text(cost['p95'])}"] if several else []
+        row += _versus(dollars, beside[pair["strategy"]]) if beside else []
+        table.add_row(*row, style=_mark(summary, pair))
+    return table
+
+
+def _versus(dollars: Dollars, comparison: Json) -> list[str]:
+    cheapest = share(comparison["share_cheapest"], digits=0)
+    if comparison["strategy"] == comparison["baseline"]:
+        return ["the baseline", "", cheapest]
+    difference, saving = comparison["difference_usd"], comparison["saving"]
+    apart = dollars.plus_minus(difference["mean"], difference["lo"], difference["hi"], sign=True)
+    return [apart, NONE if saving is None else percent(saving["mean"], saving["lo"], saving["hi"]), cheapest]
+
+
+def _mark(summary: Json, pair: Json) -> str | None:
+    best = summary["cheapest"]
+    return "green" if (pair["strategy"], pair["model"]) == (best["strategy"], best["model"]) else None
+
+
+def _bill(model: str, pairs: Sequence[Json]) -> Table:
+    dollars = Dollars(pair["cost_usd"]["mean"] for pair in pairs)
+    table = _table(f"Lines of the bill on {model}, means", ["strategy", *LINES, "total"])
+    for pair in pairs:
+        cells = [dollars.text(pair["lines_usd"][line]) if pair["lines_usd"][line] else NONE for line in LINES]
+        table.add_row(pair["strategy"], *cells, dollars.text(pair["cost_usd"]["mean"]))
+    return table
+
+
+def _answers(model: str, pairs: Sequence[Json]) -> Table:
+    """Return what the callers met: hits, latency, patience, and what became of their requests."""
+    hits = [source for source in ("implicit", "explicit") if any(pair["hit_ratio"][source] for pair in pairs)]
+    asked, ends = _ends(pairs)
+    columns = ["strategy", *(f"{source} hits %" for source in hits), *LATENCY, "in patience %", *ends]
+    table = _table(f"Answers on {model}{asked}", columns)
+    for pair in pairs:
+        between = pair["intervals"]["hit_ratio"]
+        caught = [percent(pair["hit_ratio"][source], *between[source]) for source in hits]
+        table.add_row(pair["strategy"], *caught, *_waits(pair), *_counts(pair, ends))
+    return table
+
+
+def _streams(model: str, pairs: Sequence[Json]) -> Table:
+    """Return the waits of each stream, strategy by strategy."""
+    _, ends = _ends([row for pair in pairs for row in pair["streams"].values()])
+    ends = list(dict.fromkeys(["requests", *ends]))
+    table = _table(f"Answers by stream on {model}", ["stream", "strategy", *LATENCY, "in patience %", *ends], keys=2)
+    for stream in pairs[0]["streams"]:
+        for number, pair in enumerate(pairs):
+            row = pair["streams"][stream]
+            name = stream if number == 0 else ""
+            table.add_row(name, pair["strategy"], *_waits(row), *_counts(row, ends))
+        table.add_section()
+    return table
+
+
+def _ends(rows: Sequence[Json]) -> tuple[str, list[str]]:
+    """Return what a title says of the number of requests, and which counts have columns.
+
+    Requests have one where they differ, pending ones where the run was cut.
+    """
+    asked = {row["requests"]["total"] for row in rows}
+    pending = any(row["requests"]["pending"] for row in rows)
+    ends = ["failed", "expired", *(["pending"] if pending else [])]
+    return ("", ["requests", *ends]) if len(asked) > 1 else (f" to {count(*asked)} requests a run", ends)
+
+
+def _waits(row: Json) -> list[str]:
+    between = row["intervals"]
+    waits = [duration(row["latency_s"][q], *between["latency_s"][q]) for q in QUANTILES]
+    return [*waits, percent(row["within_patience"], *between["within_patience"])]
+
+
+def _counts(row: Json, ends: Sequence[str]) -> list[str]:
+    return [count(row["requests"]["total" if name == "requests" else name]) for name in ends]
+
+
+def verdict(summary: Json) -> str:
+    """Return the sentence that answers the question: the cheapest pair that keeps the patience target, or why none."""
+    best = summary["cheapest"]
+    target = f"answer {share(best['patience_target'])} of the requests within their callers' patience"
+    if best["strategy"] is None:
+        return f"No cheapest strategy: {best['reason']} (target: {target})."
+    pair = next(p for p in summary["results"] if (p["strategy"], p["model"]) == (best["strategy"], best["model"]))
+    cost = pair["cost_usd"]
+    price = Dollars([cost["mean"]]).plus_minus(cost["mean"], cost["lo"], cost["hi"])
+    kept = share(best["within_patience"], *pair["intervals"]["within_patience"])
+    ties = [f"{tie['strategy']} on {tie['model']}" for tie in best["ties"]]
+    equal = f" The same cost: {', '.join(ties)}." if ties else ""
+    return (
+        f"Cheapest of those that {target}: {best['strategy']} on {best['model']}, {price} a run, "
+        f"with {kept} in time.{equal}"
+    )
+
+
+def _reading(summary: Json) -> str:
+    """Return how to read the figures: what an interval is here, and which ones there are none of."""
+    runs = summary["replications"]
+    if runs == 1:
+        return "One replication: no intervals. Latency and hits are of all answered requests."
+    needed = least_sample(0.95)
+    tail = f"; p5 and p95 of the cost would need {needed} replications for an interval" if runs < needed else ""
+    return (
+        f"± is half of a {summary['level']:.0%} interval over {runs:,} replications of the same luck for every strategy "
+        f"(differences are paired){tail}. Hits are cached over prompt tokens; in patience is of all requests."
+    )
+
+
+def _warnings(summary: Json) -> Iterator[Text]:
+    for warning in summary["warnings"]:
+        yield Text(f"Warning: {warning}", style="yellow")
+
+
+def _assumptions(summary: Json) -> Iterator[RenderableType]:
+    if not summary["assumptions"]:
+        return
+    yield Text()
+    yield Text("Assumptions in force (A two sources, B one, C secondary, ? contested, assumed: calibrate)", style="bold")
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for assumption in summary["assumptions"]:
+        grid.add_row(assumption["confidence"], Text(assumption["text"]))
+    yield grid

@@ -1,0 +1,197 @@
+"""Results on disk, and the only clock: a run gets a folder of its own, complete or not at all, and nothing is overwritten.
+
+::
+
+    <out>/<scenario>/<UTC stamp>-<hash8>/
+        manifest.json          what was run: scenario as resolved, overrides, book, seed, versions
+        summary.json           what was found: gcsim.run/1
+        replications.parquet   a row for each strategy, model, replication and stream
+        ledgers/<strategy>-<model>-<replication>/{requests,duplicates,caches,jobs}.parquet    where kept
+"""
+
+import datetime as dt
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from sim.errors import InputError, Problem
+from sim.ledger import Ledger
+from sim.parquet import write_ledger, write_rows
+
+__all__ = ["Record", "prepare", "save"]
+
+SCHEMA = "gcsim.manifest/1"
+PACKAGES = ("gemini-cost-sim", "numpy", "scipy", "simpy", "pydantic", "duckdb")
+ROOM = 16 * 2**20  # bytes that must be free before a run starts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All that a run leaves behind."""
+
+    scenario: str  # its name, which names the folder
+    resolved: Mapping[str, Any]  # the scenario as it was run, as JSON holds it
+    overrides: tuple[str, ...]  # as given with --set
+    argv: tuple[str, ...]
+    book: str
+    book_digest: str
+    seed: int
+    replications: int
+    baseline: str
+    columns: Mapping[str, str]  # of the rows: name -> type
+    rows: Iterable[Mapping[str, Any]]
+    summary: Mapping[str, Any]
+    ledgers: Mapping[tuple[str, str, int], Ledger]  # (strategy, model, replication) -> its ledger, where kept
+
+
+def prepare(out: Path) -> None:
+    """Make sure that results can be written below a folder, before anything is simulated; leave nothing behind.
+
+    Raises :class:`InputError` where ``out`` is a file, cannot be written to, or has no room left.
+    """
+    place = out
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise _refused(out, f"{place} is a file", "a folder, which need not exist yet")
+    try:
+        with tempfile.TemporaryFile(dir=place) as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        raise _refused(out, f"cannot be written to ({error.strerror})", "a folder that can") from None
+    if free < ROOM:
+        raise _refused(out, f"only {free // 2**20} MiB are free", f"a disk with at least {ROOM // 2**20} MiB")
+
+
+def save(out: Path, record: Record) -> Path:
+    """Write a run into a new folder below ``out`` and return it.
+
+    Everything is written into a hidden folder beside it, flushed to the disk, and renamed as the last step. Raises
+    :class:`InputError` where the disk refuses; then nothing of the run is left.
+    """
+    identity = _identity(record)
+    home = out / _folder_name(record.scenario)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
+    except OSError as error:
+        raise _refused(out, f"cannot be written to ({error.strerror})", "a folder that can") from None
+    try:
+        stamp = dt.datetime.now(dt.UTC)
+        _write(draft, record, {**identity, "schema": SCHEMA, "created": stamp.isoformat(timespec="seconds")})
+        draft.chmod(0o777 & ~_umask())  # mkdtemp's own is for the owner alone
+        _flush(draft)
+        return _rename(draft, home, f"{stamp:%Y%m%dT%H%M%SZ}-{_hash8(identity)}")
+    except (OSError, duckdb.IOException) as error:
+        raise _refused(out, f"writing failed ({error}); nothing was saved", "room on the disk") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _refused(out: Path, what: str, allowed: str) -> InputError:
+    return InputError([Problem("command line", 0, "--out", what, allowed, str(out))])
+
+
+def _identity(record: Record) -> dict[str, Any]:
+    """Return what decides the results of a run; its hash names the folder, whatever the host, path or time."""
+    return {
+        "scenario": record.scenario,
+        "resolved": record.resolved,
+        "overrides": list(record.overrides),
+        "book": {"name": record.book, "sha256": record.book_digest},
+        "seed": record.seed,
+        "replications": record.replications,
+        "baseline": record.baseline,
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return None
+
+
+def _hash8(identity: Mapping[str, Any]) -> str:
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _folder_name(name: str) -> str:
+    """Return a name that is one plain folder on any system."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
+
+
+def _write(draft: Path, record: Record, manifest: dict[str, Any]) -> None:
+    _write_json(draft / "manifest.json", {**manifest, "argv": list(record.argv)})
+    _write_json(draft / "summary.json", record.summary)
+    write_rows(draft / "replications.parquet", record.columns, record.rows)
+    for (strategy, model, replication), ledger in record.ledgers.items():
+        name = f"{_folder_name(strategy)}-{_folder_name(model)}-{replication}"
+        folder = draft / "ledgers" / name
+        folder.mkdir(parents=True)
+        about = {"strategy": strategy, "model": model, "replication": str(replication)}
+        write_ledger(folder, ledger, about)
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _flush(folder: Path) -> None:
+    """Flush every file and folder below a folder, and itself, to the disk."""
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _rename(draft: Path, home: Path, name: str) -> Path:
+    """Give the draft its final name: the first of ``name``, ``name-2``, ... that is free."""
+    count = 1
+    while True:
+        final = home / (name if count == 1 else f"{name}-{count}")
+        count += 1
+        if final.exists():
+            continue
+        try:
+            draft.rename(final)
+        except FileExistsError:
+            continue
+        except OSError:
+            if final.exists():  # another run took the name meanwhile
+                continue
+            raise
+        _flush_folder(home)
+        return final
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
