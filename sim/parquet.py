@@ -40,7 +40,7 @@ def write_rows(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping[st
             typed = [f"CAST({_name(name)} AS {kind})" for name, kind in columns.items()]
             table = {name: np.array([row[name] for row in chunk], dtype=object) for name in columns}
             base.register("chunk", table)
-            base.execute(f"INSERT INTO rows SELECT {', '.join(typed)} FROM chunk")  # noqa: S608 - our own names
+            base.execute(f"INSERT INTO rows SELECT {', '.join(typed)} FROM chunk")
             base.unregister("chunk")
         base.execute(f"COPY rows TO {_text(path)} (FORMAT parquet)")
 
@@ -69,7 +69,7 @@ def read_ledger(folder: Path) -> Ledger:
             path = folder / f"{table}.parquet"
             chosen = ", ".join(_name(name) for name in names)
             try:
-                found = base.execute(f"SELECT {chosen} FROM read_parquet({_text(path)})").fetchnumpy()  # noqa: S608
+                found = base.execute(f"SELECT {chosen} FROM read_parquet({_text(path)})").fetchnumpy()
             except duckdb.Error as error:
                 raise _broken(path, error) from None
             columns |= {name: np.ascontiguousarray(found[name], dtype=np.int64) for name in names}
@@ -83,7 +83,7 @@ def read_about(folder: Path) -> dict[str, str]:
         raise InputError([Problem(str(folder), 0, "", "no saved ledger", "a folder that holds requests.parquet")])
     with _connect() as base:
         try:
-            found = base.execute(f"SELECT key, value FROM parquet_kv_metadata({_text(path)})").fetchall()  # noqa: S608
+            found = base.execute(f"SELECT key, value FROM parquet_kv_metadata({_text(path)})").fetchall()
         except duckdb.Error as error:
             raise _broken(path, error) from None
     about = {key.decode(): value.decode() for key, value in found}

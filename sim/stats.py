@@ -171,7 +171,7 @@ def skewness(values: Sequence[Number]) -> float:
         return 0.0
     scaled = [x / widest for x in apart]  # the third power of a small number would underflow
     second = math.fsum(x**2 for x in scaled) / len(scaled)
-    return math.fsum(x**3 for x in scaled) / len(scaled) / second**1.5
+    return float(math.fsum(x**3 for x in scaled) / len(scaled) / second**1.5)
 
 
 def undercovers(values: Sequence[Number]) -> str | None:

@@ -1,4 +1,4 @@
-"""Results on disk, and the only clock: a run gets a folder of its own, complete or not at all, and nothing is overwritten.
+"""Results on disk, and the only clock: each run has a folder of its own, complete or not at all, never overwritten.
 
 ::
 

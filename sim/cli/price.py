@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.box import HORIZONTALS
 from rich.table import Table
 
 from sim.billing import Bill, decimal_text, price_request
@@ -101,7 +102,7 @@ def _print(document: dict[str, Any]) -> None:
     title = model if served == model else f"{model}, served and billed as {served}"
     parts = (title, document["mode"], f"{document['tier']} tier", document["date"], f"book {document['book']}")
     stdout().print(", ".join(parts))
-    table = Table(show_footer=True)
+    table = Table(show_footer=True, box=HORIZONTALS)
     table.add_column("line", footer="total")
     table.add_column("tokens", justify="right")
     table.add_column("USD per 1M", justify="right")

@@ -4,6 +4,7 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 import typer
+from rich.box import HORIZONTALS
 from rich.table import Table
 
 from sim.billing import decimal_text
@@ -112,7 +113,7 @@ def _shown(pico: int | None) -> str:
 
 def _print(document: dict[str, Any]) -> None:
     stdout().print(f"book {document['book']}, {document['date']}: USD per 1M tokens, input/output/cached")
-    table = Table()
+    table = Table(box=HORIZONTALS)
     table.add_column("model", no_wrap=True)
     for heading, _ in _COLUMNS:
         table.add_column(heading)

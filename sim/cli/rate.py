@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from rich.box import HORIZONTALS
 from rich.table import Table
 
 from sim.billing import Bill, decimal_text
@@ -96,7 +97,6 @@ def _document(book: Book, terms: Terms, rated: Sequence[Rated]) -> dict[str, Any
             }
             for folder, whose, bill in rated
         ],
-        "total_usd": decimal_text(sum((bill.total for *_, bill in rated), Fraction(0))),
     }
 
 
@@ -120,15 +120,13 @@ def _lines(bill: Bill) -> list[dict[str, Any]]:
 def _print(book: Book, terms: Terms, rated: Sequence[Rated]) -> None:
     said = ", ".join(f"{name} {value}" for name, value in terms.model_dump(mode="json").items())
     caption = f"Exact under book {book.name}: {said}. A ledger is fixed usage, so there are no intervals."
-    table = Table(title="Bills in USD", title_justify="left", caption=caption, caption_justify="left", show_footer=True)
-    table.add_column("strategy", footer="total")
+    table = Table(title="Bills in USD", title_justify="left", caption=caption, caption_justify="left", box=HORIZONTALS)
+    table.add_column("strategy")
     table.add_column("model")
     table.add_column("run", justify="right")
     for line in LINES:
-        amount = sum((bill.by_line()[line] for *_, bill in rated), Fraction(0))
-        table.add_column(line, justify="right", footer=_usd(amount))
-    total = sum((bill.total for *_, bill in rated), Fraction(0))
-    table.add_column("total", justify="right", footer=_usd(total))
+        table.add_column(line, justify="right")
+    table.add_column("total", justify="right")
     for _, whose, bill in rated:
         lines = [_usd(usd) if usd else "–" for usd in bill.by_line().values()]
         table.add_row(*(str(whose[name]) for name in _WHOSE), *lines, _usd(bill.total))

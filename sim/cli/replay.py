@@ -31,6 +31,7 @@ __all__ = ["replay"]
 
 def replay(
     trace: Annotated[str, typer.Argument(metavar="TRACE", help="The recorded trace, plain or .gz.")],
+    *,
     format_: Annotated[str, typer.Option("--format", help=f"auto, {', '.join(FORMATS)}.")] = "auto",
     model: Annotated[
         list[str] | None, typer.Option(metavar="M", help="A model to replay on; may be repeated. [gemini-2.5-flash]")

@@ -29,6 +29,7 @@ __all__ = ["run"]
 
 def run(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A TOML file, or a shipped scenario's name.")],
+    *,
     replications: Replications = None,
     seed: Seed = None,
     sets: Sets = None,

@@ -61,7 +61,10 @@ def _as_count(text: str) -> int:
 
 def _as_seed(text: str) -> int:
     # 2^128 has 39 digits: a longer text need not be read, and Python would refuse one of thousands
-    if re.fullmatch(r"[0-9]{1,39}|0x[0-9a-fA-F]{1,32}", text) and (seed := int(text, 0 if "x" in text else 10)) < 1 << 128:
+    if (
+        re.fullmatch(r"[0-9]{1,39}|0x[0-9a-fA-F]{1,32}", text)
+        and (seed := int(text, 0 if "x" in text else 10)) < 1 << 128
+    ):
         return seed
     raise PydanticCustomError("seed", "not a seed; a whole number from 0 to 2^128 - 1, hexadecimal after 0x")
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from pydantic_core import PydanticCustomError
+from rich.box import HORIZONTALS
 from rich.table import Table
 
 from sim.cli.console import print_json, stderr, stdout
@@ -58,7 +59,7 @@ def _lifetimes(text: str) -> list[int]:
 
 def _print(file: Path, figures: Profile) -> None:
     console = stdout()
-    table = Table(title=f"{file.name}: {figures.format}", show_header=False, title_justify="left")
+    table = Table(title=f"{file.name}: {figures.format}", show_header=False, title_justify="left", box=HORIZONTALS)
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in _figures(figures):
@@ -103,7 +104,7 @@ def _ceiling(matched: Ceiling, total: int) -> Table:
     def share(tokens: int) -> str:
         return f"{tokens / total:.6f}" if total else "-"
 
-    table = Table(title="Ceiling of implicit cache hits", title_justify="left")
+    table = Table(title="Ceiling of implicit cache hits", title_justify="left", box=HORIZONTALS)
     for name in ("lifetime", "idle", "fixed"):
         table.add_column(name, justify="right")
     table.add_row("unlimited", share(matched.unlimited), share(matched.unlimited))

@@ -27,7 +27,8 @@ def caveats(
     if scenario.spec.close == "cut":
         found.append("the run was cut at its horizon: what is pending is unbilled, so strategies are not ranked")
     for pair in pairs:
-        if pair.plan.cache is not None and pair.plan.cache.populations and (why := _never_cached(pair, longest[pair.workload])):
+        wanted = pair.plan.cache is not None and pair.plan.cache.populations != 0  # not with `contexts = []`
+        if wanted and (why := _never_cached(pair, longest[pair.workload])):
             found.append(f"{pair.arm.name} on {pair.model} caches nothing: {why}")
     return tuple(dict.fromkeys(found))
 

@@ -14,8 +14,8 @@ FEW = 10  # replications below which a skew of the bill cannot be seen
 def cheapest(result: Result) -> dict[str, Any]:
     """Return the cheapest (strategy, model) pair by mean cost that keeps the patience target.
 
-    ``strategy`` and ``model`` are null where there is none, and ``reason`` says why. Costs are compared exactly; of equal
-    ones the scenario's first is named and ``ties`` holds the others.
+    ``strategy`` and ``model`` are null where there is none, and ``reason`` says why. Costs are compared exactly; of
+    equal ones the scenario's first is named and ``ties`` holds the others.
     """
     pairs = [(strategy, model) for model in result.models for strategy in result.strategies]
     shares = {pair: within_patience(result.of(*pair)) for pair in pairs}
@@ -57,7 +57,7 @@ def warnings(result: Result) -> list[str]:
     """Return what the run warns of, and what its statistics do."""
     found = list(result.warnings)
     if result.replications == 1:
-        found.append("one replication: there are no intervals, and a difference may be luck")
+        found.append("one replication has no interval: where the scenario is random, a difference may be luck")
     elif not result.random:
         found.append("nothing in this scenario is random: every replication is the same, and intervals have no width")
     elif result.replications < FEW:
@@ -65,8 +65,6 @@ def warnings(result: Result) -> list[str]:
             f"{result.replications} replications are too few to see whether costs are skewed; "
             "the intervals take them as not"
         )
-    for model in result.models:
-        for strategy in result.strategies:
-            if skewed := undercovers([cell.total_usd for cell in result.of(strategy, model)]):
-                found.append(f"cost of {strategy} on {model}: {skewed}")
-    return found
+    pairs = [(strategy, model) for model in result.models for strategy in result.strategies]
+    skewed = {pair: undercovers([cell.total_usd for cell in result.of(*pair)]) for pair in pairs}
+    return found + [f"cost of {pair[0]} on {pair[1]}: {text}" for pair, text in skewed.items() if text]

@@ -8,13 +8,13 @@ import numpy as np
 
 from sim.billing import decimal_text
 from sim.experiments.result import Cell, Result, StreamCell
+from sim.experiments.summary import LINES
 from sim.ledger import JobState
 from sim.stats import quantile
 from sim.units import SECOND
 
 __all__ = ["COLUMNS", "rows"]
 
-LINES = ("input", "cached", "creation", "output", "storage")
 COUNTS = ("total", "done", "failed", "expired", "pending", "within_patience")
 TOKENS = ("prompt_tokens", "implicit_tokens", "explicit_tokens")
 QUANTILES = {"latency_p50_s": 0.50, "latency_p95_s": 0.95, "latency_p99_s": 0.99}

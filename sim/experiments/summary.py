@@ -18,12 +18,12 @@ from sim.experiments.result import Cell, Result, StreamCell
 from sim.stats import Interval
 from sim.units import SECOND
 
-__all__ = ["LEVEL", "summarise"]
+__all__ = ["LEVEL", "LINES", "summarise"]
 
 Json = dict[str, Any]
 
 LEVEL = 0.95
-LINES = ("input", "cached", "creation", "output", "storage")
+LINES = ("input", "cached", "creation", "output", "storage")  # of a bill, in the order of reports
 COST_QUANTILES = {"p5": 0.05, "p50": 0.50, "p95": 0.95}
 LATENCY_QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 

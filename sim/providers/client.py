@@ -13,6 +13,4 @@ __all__ = ["ClientOptions"]
 class ClientOptions(Strict):
     """The caller's side of the service."""
 
-    concurrency: Annotated[Whole, Field(ge=1)] | None = (
-        None  # calls in flight at most, others queue
-    )
+    concurrency: Annotated[Whole, Field(ge=1)] | None = None  # calls in flight at most, others queue

@@ -1,6 +1,7 @@
 """Figures as a person reads them: dollars, durations and shares with digits that fit, each beside its uncertainty."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 __all__ = ["NONE", "Dollars", "count", "duration", "percent", "share"]
 
@@ -28,10 +29,12 @@ class Dollars:
         ('$1,234.50', '−$0.2375', '+$3.00')
         >>> Dollars([20.0]).text(0.0), Dollars([20.0]).text(0.001), Dollars([20.0]).text(-0.001)
         ('$0.00', '<$0.01', '$0.00')
+        >>> Dollars([0.5]).text(0.63125), Dollars([0.5]).text(0.23125)
+        ('$0.6312', '$0.2312')
         """
         if usd is None:
             return NONE
-        rounded = f"{abs(usd):,.{self.digits}f}"
+        rounded = f"{Decimal(repr(abs(usd))):,.{self.digits}f}"  # half to even of the decimal, not of the float
         if not rounded.strip("0.,"):
             return f"<${10.0**-self.digits:.{self.digits}f}" if usd > 0 and not sign else f"${rounded}"
         return f"{'−' if usd < 0 else '+' if sign else ''}${rounded}"
@@ -55,9 +58,11 @@ def _small(half: float, digits: int) -> str:
     """Return a half-width with one digit of it shown at least, unless it is nothing.
 
     >>> _small(0.004, 1), _small(0.0, 1), _small(12.34, 1)
-    ('0.004', '0.0', '12.3')
+    ('0.004', '0', '12.3')
     """
-    while half and round(half, digits) == 0 and digits < _MOST_DIGITS:
+    if half == 0:
+        return "0"
+    while round(half, digits) == 0 and digits < _MOST_DIGITS:
         digits += 1
     return f"{half:,.{digits}f}"
 

@@ -1,4 +1,4 @@
-"""A run for the terminal: the question, what each strategy costs and how long it takes, the verdict, and the fine print.
+"""A run for the terminal: the question, what each strategy costs and how long it takes, the verdict, the fine print.
 
 Every figure comes from the ``gcsim.run/1`` document, so a saved run prints as it did when it was new.
 """
@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sim.experiments.summary import LINES
 from sim.report.figures import NONE, Dollars, count, duration, percent, share
 from sim.stats import least_sample
 
@@ -18,7 +19,6 @@ __all__ = ["run_report"]
 
 Json = dict[str, Any]
 
-LINES = ("input", "cached", "creation", "output", "storage")
 QUANTILES = ("p50", "p95", "p99")
 LATENCY = ("p50 latency", "p95", "p99")
 
@@ -102,7 +102,7 @@ def _answers(model: str, pairs: Sequence[Json]) -> Table:
     """Return what the callers met: hits, latency, patience, and what became of their requests."""
     hits = [source for source in ("implicit", "explicit") if any(pair["hit_ratio"][source] for pair in pairs)]
     asked, ends = _ends(pairs)
-    columns = ["strategy", *(f"{source} hits %" for source in hits), *LATENCY, "in patience %", *ends]
+    columns = ["strategy", *(f"{source}\nhits %" for source in hits), *LATENCY, "in\npatience %", *ends]
     table = _table(f"Answers on {model}{asked}", columns)
     for pair in pairs:
         between = pair["intervals"]["hit_ratio"]
@@ -172,8 +172,8 @@ def _reading(summary: Json) -> str:
     needed = least_sample(0.95)
     tail = f"; p5 and p95 of the cost would need {needed} replications for an interval" if runs < needed else ""
     return (
-        f"± is half of a {summary['level']:.0%} interval over {runs:,} replications of the same luck for every strategy "
-        f"(differences are paired){tail}. Hits are cached over prompt tokens; in patience is of all requests."
+        f"± is half of a {summary['level']:.0%} interval over {runs:,} replications of the same luck for every "
+        f"strategy (differences are paired){tail}. Hits are cached over prompt tokens; in patience is of all requests."
     )
 
 
@@ -186,7 +186,9 @@ def _assumptions(summary: Json) -> Iterator[RenderableType]:
     if not summary["assumptions"]:
         return
     yield Text()
-    yield Text("Assumptions in force (A two sources, B one, C secondary, ? contested, assumed: calibrate)", style="bold")
+    yield Text(
+        "Assumptions in force (A two sources, B one, C secondary, ? contested, assumed: calibrate)", style="bold"
+    )
     grid = Table.grid(padding=(0, 1))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()

@@ -30,7 +30,6 @@ class Clock:
     def at(self, time: int, phase: int, request: int, kind: int, action: Callable[[int], None]) -> None:
         """Call ``action(request)`` at a time that is not past."""
 
-
         def happen(_event: simpy.Event) -> None:
             self.now = time
             action(request)

@@ -1,0 +1,299 @@
+"""The commands run, replay and rate as a user meets them: exit codes, streams, files, and one line a mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from sim.billing import rate
+from sim.cli import main
+from sim.experiments import montecarlo
+from sim.parquet import read_ledger
+from sim.providers import load_book
+
+SCENARIO = """
+question = "What does a small desk cost?"
+start = "2026-11-16T00:00:00Z"
+horizon = "6h"
+models = ["gemini-2.5-flash"]
+replications = 4
+seed = 1
+
+[contexts.manual]
+tokens = "20k"
+
+[streams.desk]
+arrivals = { process = "poisson", rate = "20/h" }
+context = "manual"
+fresh = 300
+output = 200
+patience = "30s"
+
+[strategies.none]
+[strategies.implicit]
+[strategies.explicit]
+[strategies.batch]
+"""
+
+LOG = "".join(
+    json.dumps(
+        {
+            "timestamp": f"2026-11-16T00:{minute:02d}:00Z",
+            "usageMetadata": {"promptTokenCount": 5000, "candidatesTokenCount": 100, "totalTokenCount": 5100},
+            "context": "manual",
+        }
+    )
+    + "\n"
+    for minute in range(10)
+)
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "desk.toml").write_text(SCENARIO)
+    return tmp_path
+
+
+@pytest.fixture
+def call(capsys):
+    """Run the command line in this process; return its exit code, stdout and stderr."""
+
+    def called(*argv):
+        with pytest.raises(SystemExit) as left:
+            main([str(word) for word in argv])
+        text = capsys.readouterr()
+        return left.value.code or 0, text.out, text.err
+
+    return called
+
+
+def folders(root):
+    return sorted(p.parent for p in Path(root).rglob("manifest.json"))
+
+
+def test_a_run_prints_its_table_and_tells_where_it_is_saved(desk, call):
+    """The table goes to stdout, the place to stderr, and the folder holds the summary that was printed."""
+    code, out, err = call("run", "desk.toml")
+    assert code == 0
+    for part in ("What does a small desk cost?", "none", "implicit", "explicit", "batch", "Assumptions in force"):
+        assert part in out
+    (folder,) = folders("results/desk")
+    assert err.strip() == f"saved: {folder}"
+
+
+def test_json_is_the_summary_that_was_saved(desk, call):
+    """--json prints gcsim.run/1, byte for byte what the folder holds, and nothing else."""
+    code, out, _ = call(
+        "run", "desk.toml", "--json", "--out", "elsewhere", "--set", "load=2", "--seed", "0x2", "--replications", 3
+    )
+    assert code == 0
+    document = json.loads(out)
+    assert (document["schema"], document["seed"], document["replications"]) == ("gcsim.run/1", 2, 3)
+    (folder,) = folders("elsewhere")
+    assert json.loads((folder / "summary.json").read_text()) == document
+    assert json.loads((folder / "manifest.json").read_text())["overrides"] == ["load=2"]
+
+
+def test_the_same_seed_gives_the_same_numbers_in_a_new_folder(desk, call):
+    """Two runs agree in every number and overwrite nothing; another seed differs."""
+    documents = [json.loads(call("run", "desk.toml", "--json", "--seed", seed)[1]) for seed in (1, 1, 2)]
+    assert documents[0] == documents[1]
+    assert documents[0]["results"] != documents[2]["results"]
+    assert len(folders("results")) == 3
+
+
+def test_a_baseline_is_what_the_others_are_compared_with(desk, call):
+    """--baseline moves every difference."""
+    document = json.loads(call("run", "desk.toml", "--json", "--baseline", "batch")[1])
+    assert {c["baseline"] for c in document["comparisons"]} == {"batch"}
+    (own,) = [c for c in document["comparisons"] if c["strategy"] == "batch"]
+    assert own["difference_usd"]["mean"] == 0
+
+
+def test_every_mistake_of_the_command_line_is_told_at_once(desk, call):
+    """84, 86, 89: one line each, exit 2, nothing on stdout, nothing written."""
+    code, out, err = call(
+        "run", "desk.toml", "--replications", "0", "--seed", "", "--baseline", "bacht", "--out", "desk.toml"
+    )
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("command line: --") for line in lines)
+    assert any("did you mean 'batch'?" in line for line in lines)
+    assert sorted(p.name for p in desk.iterdir()) == ["desk.toml"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--replications", "1.5"),
+        ("--replications", "-1"),
+        ("--replications", "1e9"),
+        ("--replications", "1000001"),
+        ("--replications", "²"),
+        ("--seed", "-1"),
+        ("--seed", "1.0"),
+        ("--seed", "ff"),
+        ("--seed", "1_000"),
+        ("--seed", str(2**128)),
+        ("--seed", "9" * 5000),
+        ("--book", "gogle"),
+        ("--set", "load"),
+        ("--set", "horizn=2h"),
+        ("--baseline", "none2"),
+    ],
+)
+def test_a_wrong_value_is_one_line_and_exit_2(desk, call, option, value):
+    """36, 84, 89: refused with what is allowed, before anything is simulated or written."""
+    code, out, err = call("run", "desk.toml", f"{option}={value}")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "Traceback" not in err
+    assert not (desk / "results").exists()
+
+
+@pytest.mark.parametrize("seed", ["0", str(2**128 - 1), "0xFF"])
+def test_the_seeds_at_the_ends_are_accepted(desk, call, seed):
+    """36: whole numbers from 0 to 2^128 - 1."""
+    code, out, _ = call("run", "desk.toml", "--json", "--replications", 1, "--seed", seed)
+    assert code == 0
+    assert json.loads(out)["seed"] == int(seed, 0)
+
+
+def test_an_unknown_scenario_is_refused_with_the_shipped_names(desk, call):
+    """A name that is neither a file nor shipped names the nearest."""
+    code, _, err = call("run", "quickstrt")
+    assert code == 2
+    assert "did you mean 'quickstart'?" in err
+
+
+def test_an_unknown_flag_names_the_near_one(desk, call):
+    """82: usage, a hint, exit 2."""
+    code, _, err = call("run", "desk.toml", "--replication", "3")
+    assert code == 2
+    assert "--replications" in err
+
+
+def test_a_log_is_replayed(desk, call):
+    """replay runs the strategies named on a trace, under the seed and replications given."""
+    Path("calls.jsonl").write_text(LOG)
+    code, out, err = call(
+        "replay",
+        "calls.jsonl",
+        "--strategies",
+        "none,batch",
+        "--replications",
+        2,
+        "--json",
+        "--model",
+        "gemini-2.5-pro",
+    )
+    assert code == 0, err
+    document = json.loads(out)
+    assert [(r["strategy"], r["model"]) for r in document["results"]] == [
+        ("none", "gemini-2.5-pro"),
+        ("batch", "gemini-2.5-pro"),
+    ]
+    assert document["results"][0]["requests"]["total"] == 10
+    assert len(folders("results")) == 1
+
+
+def test_every_mistake_of_a_replay_is_told_at_once(desk, call):
+    """93 and its like: unknown format, strategy, model, trace and start are all named."""
+    argv = ("--format", "x", "--strategies", "none,bacth", "--model", "gemini", "--start", "today", "--seed", "a")
+    code, _, err = call("replay", "nope.jsonl", *argv)
+    assert code == 2
+    for part in ("--format", "--strategies", "start", "--seed", "TRACE"):
+        assert part in err
+    assert "Traceback" not in err
+    code, _, err = call("replay", "desk.toml", "--model", "gemini")
+    assert code == 2
+    assert "unknown model" in err
+
+
+def test_kept_ledgers_rate_to_the_bill_of_the_run(desk, call):
+    """P86: rating the saved ledgers under the run's own book gives its totals, exactly; another book another bill."""
+    call("run", "desk.toml", "--keep-requests", "--replications", 1)
+    (folder,) = folders("results")
+    totals = {
+        row["strategy"]: row["total_exact_usd"] for row in json.loads((folder / "summary.json").read_text())["results"]
+    }
+    code, out, _ = call("rate", folder, "--json")
+    document = json.loads(out)
+    assert (code, document["schema"]) == (0, "gcsim.rate/1")
+    assert {row["strategy"]: row["total_usd"] for row in document["ledgers"]} == totals
+    free = json.loads(call("rate", folder, "--creation", "free", "--json")[1])
+    explicit = {row["strategy"]: row["lines_usd"] for row in free["ledgers"]}["explicit"]
+    assert (explicit["creation"], free["terms"]["creation"]) == ("0", "free")
+    guide = json.loads(call("rate", folder, "--book", "guide", "--json")[1])
+    for row in guide["ledgers"]:
+        bill = rate(read_ledger(Path(row["ledger"])), load_book("guide"))
+        assert row["total_usd"] == bill.exact
+        lines = [Fraction(line["usd"]) for line in row["lines"] if line["unit"] == "tokens"]
+        assert sum(lines) == sum(x.usd for x in bill.lines if x.line != "storage")
+    code, out, _ = call("rate", folder / "ledgers" / "none-gemini-2.5-flash-0")
+    assert code == 0
+    assert "none" in out
+
+
+def test_rate_refuses_what_it_cannot_rate(desk, call):
+    """Unknown terms, an unknown book and folders without ledgers are all named at once."""
+    call("run", "desk.toml", "--replications", 1)
+    (folder,) = folders("results")
+    code, out, err = call("rate", folder, "nowhere", "--book", "gogle", "--creation", "fre", "--storage", "x")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 5
+    assert "--keep-requests" in err
+
+
+def process(desk, *argv):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, *argv], cwd=desk, env=environment, **pipes)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_reader_who_leaves_ends_the_command_quietly(desk, form):
+    """91: stdout is a closed pipe: exit 0, no traceback, the results intact."""
+    with process(desk, "-m", "sim", "run", "desk.toml", "--replications", "2", *form) as run:
+        run.stdout.close()
+        err = run.stderr.read()
+        assert run.wait(60) == 0
+    assert "Traceback" not in err
+    assert "Error" not in err
+    assert "Exception" not in err
+    assert len(folders(desk)) == 1
+
+
+def test_an_interrupt_of_a_run_says_that_nothing_was_written(desk, call, monkeypatch):
+    """Ctrl-C while a run is simulated: exit 3, one line, no folder."""
+
+    def interrupted(*_args, **_more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(montecarlo, "run", interrupted)
+    assert call("run", "desk.toml") == (3, "", "gcsim: interrupted; nothing was written\n")
+    assert not (desk / "results").exists()
+
+
+def test_a_signal_ends_a_long_run(desk):
+    """A real SIGINT ends a run of a million replications with exit 3, one line and no folder."""
+    ready = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background shell ignores it
+    argv = ["run", "desk.toml", "--replications", "1000000"]
+    code = f"{ready}\nfrom sim.cli import main\nprint('ready', flush=True)\nmain({argv})"
+    with process(desk, "-c", code) as run:
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(1)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (3, "")
+    assert err.startswith("gcsim: interrupted")
+    assert len(err.splitlines()) == 1
+    assert not (desk / "results").exists()
