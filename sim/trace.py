@@ -18,8 +18,8 @@ class Trace(NamedTuple):
     """A realised workload: n requests, and the tree of the k prompt prefixes that they share.
 
     Requests stand in the order of ``arrive``, a follower after the request that it follows. Times are integer
-    milliseconds since the scenario's start and fall in ``[0, horizon)``. The prompt of request ``i`` is the path
-    from the root to ``leaf[i]`` and then ``fresh[i]`` tokens that no other request has: ``depth[leaf] + fresh`` tokens in all.
+    milliseconds since the scenario's start and fall in ``[0, horizon)``. The prompt of request ``i`` is the path from
+    the root to ``leaf[i]`` and then ``fresh[i]`` tokens that no other request has: ``depth[leaf] + fresh`` in all.
     """
 
     arrive: Ints  # (n,) ms since start; of a follower: when its session began, so the earliest it could be

@@ -19,7 +19,7 @@ class TwinCache:
 
     def __init__(self, twin, creator, tokens):
         self.plan, self.tokens, self.born = twin.plan.cache, tokens, twin.now
-        self.creator, self.reads, self.deleted, self.diary = creator, 0, None, []
+        self.creator, self.reads, self.deleted, self.diary, self.asked = creator, 0, None, [], self.born
         self.ready = twin.now + twin.takes(tokens, 0, 0, creator)
 
     def note(self, what, now):
@@ -49,6 +49,7 @@ class TwinCache:
         return None, expiry, used
 
     def over(self, now):
+        self.asked = max(self.asked, now)  # the keeper renews it as long as anybody still asks for it
         return self.life(now)[0] is not None or (self.deleted is not None and self.deleted <= now)
 
     def last_use(self):
@@ -335,7 +336,7 @@ class Twin:
         made["duplicate_cached"] = [job["met"][request]["cached"] for request, job in self.duplicates]
         made["duplicate_sent"] = [job["started"] for _, job in self.duplicates]
         last = max((row["arrived"] for row in self.row), default=0)
-        lives = [cache.life(max(last, cache.last_use())) for cache in self.caches]
+        lives = [cache.life(max(last, cache.asked, cache.last_use())) for cache in self.caches]
         ends = [self.end(cache, life) for cache, life in zip(self.caches, lives, strict=True)]
         made["cache_tokens"] = [cache.tokens for cache in self.caches]
         made["cache_born"] = [cache.born for cache in self.caches]

@@ -1,13 +1,26 @@
 """The explicit cache through the whole engine: a twin that steps through every millisecond, then each rule by hand."""
 
-from hypothesis import assume, event, example, given, settings
-from hypothesis import strategies as st
-from cache_twins import CACHE_COLUMNS, REQUEST_COLUMNS, Twin
-from worlds import NEVER, caches, calls, epoch, implicit_rules, keeping, physics, rules, simulate, world
+import dataclasses
+from fractions import Fraction
+from itertools import pairwise
 
+import numpy as np
+import pytest
+from cache_twins import CACHE_COLUMNS, REQUEST_COLUMNS, Twin
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from workloads import SEED, workload
+from worlds import INSTANT, NEVER, caches, calls, epoch, implicit_rules, keeping, physics, plan, rules, simulate, world
+
+from sim.billing import rate
 from sim.engines.reference import run
+from sim.engines.reference.explicit import ExplicitCaches
 from sim.ledger import Source
+from sim.providers import load_book
 from sim.providers.rules import CHANCE_ONE, LatencyLaw
+from sim.strategies.decision import CachePlan
+from sim.units import HOUR
+from sim.workload.realise import realise
 
 # A context of 4 or 9 tokens is created in 6 or 11 ms: TTLs and gaps that meet these instants and each other.
 STEPPED = LatencyLaw(base_ns=2 * 10**6, uncached_ns=10**6, cached_ns=250_000, output_ns=10**6)
@@ -59,10 +72,10 @@ def trees_asked(draw, most=8):
 
 
 @st.composite
-def services(draw, ms=st.sampled_from([6, 12, 30])):
+def services(draw):
     """Rules of one or two epochs; the second may be another model, which ends the caches of the first."""
     first, second = (draw(MINIMUMS | st.just(-1)) for _ in range(2))
-    turn = draw(ms)
+    turn = draw(st.sampled_from([6, 12, 30]))
     other = draw(st.integers(0, 2))  # 0 = one epoch, 1 = another minimum, 2 = another model
     made = [epoch(0, until=turn if other == 2 else NEVER, explicit_minimum=first, latency=STEPPED)]
     if other:
@@ -111,3 +124,246 @@ def test_the_engine_equals_the_stepping_twin(trace, plan, service, slowness, ret
     event(f"caches: {min(len(ledger.cache_born), 3)}")
     event(f"explicit reads: {bool(ledger.cache_reads.sum())}")
     assert table(ledger) == Twin(trace, plan, service, service_physics).run()
+
+
+@settings(deadline=None)
+@given(trees_asked(), keepings(), services())
+def test_storage_is_the_integral_of_what_is_alive(trace, plan, service):
+    """P22, P31: storage is the sum over every ms of the tokens alive in it, and none is alive outside of a life."""
+    ledger = simulate(trace, plan, service)
+    lives = caches(ledger)
+    end = max((until for _, _, until, _ in lives), default=0)
+    alive = [sum(tokens for tokens, born, until, _ in lives if born <= t < until) for t in range(end + 1)]
+    assert ledger.storage_token_ms == sum(alive)
+    assert alive[-1] == 0
+
+
+@settings(deadline=None)
+@given(trees_asked(), keepings(), services())
+def test_a_commitment_is_never_shorter_than_the_life(trace, plan, service):
+    """P26: committed lives are at least the actual ones, and equal where nothing is deleted and no model ends."""
+    ledger = simulate(trace, plan, service)
+    assert np.all(ledger.cache_committed >= ledger.cache_until)
+    kept = plan._replace(cache=plan.cache._replace(idle=NEVER, last_use=0))
+    steady = simulate(trace, kept, service._replace(epochs=service.epochs[:1]))
+    stays = service.epochs[0].until == NEVER
+    assert not stays or np.array_equal(steady.cache_committed, steady.cache_until)
+
+
+@settings(deadline=None)
+@given(trees_asked(), keepings())
+def test_one_context_has_one_cache_at_a_time(trace, plan):
+    """P36: the lives of one context's caches never overlap: requests of one instant share one creation."""
+    alone = trace._replace(leaf=np.where(trace.leaf >= 0, 0, -1))
+    lives = caches(simulate(alone, plan, rules(latency=STEPPED)))
+    assert all(until <= born for (_, _, until, _), (_, born, _, _) in pairwise(lives))
+
+
+@pytest.mark.parametrize(
+    ("book", "model", "minimum"),
+    [
+        ("google", "gemini-2.5-flash", 2_048),
+        ("google", "gemini-3.8-flash", 4_096),
+        ("guide", "gemini-2.5-flash", 1_024),
+        ("guide", "gemini-2.5-pro", 4_096),
+    ],
+)
+@pytest.mark.parametrize("short", [0, 1])
+def test_the_minimum_of_a_book_is_the_least_cache(book, model, minimum, short):
+    """P23: a context of the minimum is cached; of one token less it is not, and goes uncached without an error."""
+    least = load_book(book).facts[model].explicit_minimum.tokens
+    assert least == minimum
+    trace = world([0], depth=[minimum - short])
+    ledger = simulate(trace, plan("explicit"), rules(explicit_minimum=least))
+    assert ledger.cached.tolist() == [0 if short else minimum]
+    assert len(ledger.cache_born) == 1 - short
+
+
+def test_a_context_is_padded_to_the_minimum_where_that_pays():
+    """A padded cache holds the minimum, and each call that reads it pays for the padding as well."""
+    trace = world([0, 50], depth=[6], fresh=5)
+    ledger = simulate(trace, keeping(ttl=1_000, pad_from=6), rules(explicit_minimum=8))
+    assert calls(ledger, "prompt", "cached") == [(8 + 5, 8)] * 2
+    assert ledger.cache_tokens.tolist() == [8]
+    below = simulate(trace, keeping(ttl=1_000, pad_from=7), rules(explicit_minimum=8))
+    assert calls(below, "prompt", "cached") == [(6 + 5, 0)] * 2
+
+
+@pytest.mark.parametrize(("period", "ttl"), [
+    (1_000, 3_000), (1_000, 2_999), (1_000, 3_001), (1_000, 1_000), (1_000, 999), (7, 60), (1, 5), (60_000, 3_600_000),
+])  # fmt: skip
+def test_hits_of_a_metronome_count_the_ticks_strictly_inside_a_life(period, ttl):
+    """O16, P24, P25: a creation is followed by #{k >= 1: k d < T} hits and is over at T, reads or not."""
+    hits = sum(k * period < ttl for k in range(1, ttl // period + 2))
+    cycles = 4
+    arrive = [period * tick for tick in range(cycles * (hits + 1))]
+    ledger = simulate(world(arrive, depth=[9]), keeping(ttl=ttl), rules(latency=INSTANT))
+    born = [period * (hits + 1) * cycle for cycle in range(cycles)]
+    assert caches(ledger) == [(9, at, at + ttl, hits + 1) for at in born]
+    assert ledger.cached.tolist() == [9] * len(arrive)
+
+
+def test_the_metronome_of_the_catalogue():
+    """O16 in numbers: T = 3000, d = 1000 hits 2 of 3 and is always alive; a closed interval would hit 3 of 4."""
+    ledger = simulate(world(range(0, 12_000, 1_000), depth=[9]), keeping(ttl=3_000), rules(latency=INSTANT))
+    creations = len(ledger.cache_born)
+    assert Fraction(12 - creations, 12) == Fraction(2, 3)
+    assert ledger.storage_token_ms == 9 * 12_000
+
+
+@pytest.mark.parametrize(
+    ("renewal", "ends"),
+    [
+        ({}, [100, 250]),
+        ({"renew_on_use": 1}, [250]),  # 150 + 100
+        ({"renew_margin": 10}, [90 + 100]),  # a keeper renews at 90; at 180 no arrival is to come
+        ({"renew_margin": 0}, [100, 250]),  # an update at the expiry is too late
+    ],
+)
+def test_only_an_update_extends_a_life(renewal, ends):
+    """P25: a TTL of 100, read at 60 and at 150: the read alone changes nothing, an update starts the TTL anew."""
+    ledger = simulate(world([0, 60, 150], depth=[9]), keeping(ttl=100, **renewal), rules(latency=INSTANT))
+    assert ledger.cache_until.tolist() == ends
+
+
+def test_a_wait_and_a_miss_during_the_creation():
+    """A context of 9 tokens is created in 11 ms: who arrives meanwhile waits for it, or is answered without."""
+    trace = world([0, 4, 11], depth=[9], fresh=1)
+    waiting, missing = (simulate(trace, keeping(wait=wait), rules(latency=STEPPED)) for wait in (1, 0))
+    assert calls(waiting, "sent", "cached") == [(11, 9), (11, 9), (11, 9)]
+    assert calls(missing, "sent", "cached") == [(11, 9), (4, 0), (11, 9)]
+
+
+@pytest.mark.parametrize(("idle", "last_use", "until"), [(NEVER, 0, 1_000), (40, 0, 1 + 40), (NEVER, 1, 1 + 1 + 1)])
+def test_a_deletion_ends_the_storage_but_not_the_commitment(idle, last_use, until):
+    """One use at 1 ms of a TTL of 1 s: deleted after 40 idle ms, with the last answer at 2 ms, or not at all."""
+    latency = LatencyLaw(10**6, 0, 0, 10**6)  # the answer of one token takes 2 ms
+    trace = world([0], depth=[9], output=1)
+    ledger = simulate(trace, keeping(ttl=1_000, idle=idle, last_use=last_use), rules(latency=latency))
+    assert caches(ledger, "until", "committed") == [(until, 1_000)]
+
+
+def test_created_and_deleted_at_one_instant():
+    """P32: a cache that is deleted when it is born is stored for 0 ms, and committed for its TTL."""
+    held = ExplicitCaches(CachePlan(ttl=500))
+    cache = held.create(3, 0, 0, 9, (70, 80, NEVER))
+    held.delete(3, 70)
+    held.close(70)
+    assert (held.until(cache) - cache.born, cache.expiry - cache.born) == (0, 500)
+    assert held.current(3, 70) is None
+
+
+@given(st.integers(1, 8), st.lists(st.sampled_from([0, 1, 5, 20]), min_size=1, max_size=8))
+def test_splitting_a_cache_leaves_the_storage_as_it_is(part, gaps):
+    """P33: one cache of 9 tokens is stored like two of k and 9 - k that are asked for at the same instants."""
+    times = np.cumsum(gaps).tolist()
+    twice = [t for t in times for _ in range(2)]
+    whole = simulate(world(times, depth=[9]), keeping(ttl=12), rules(latency=INSTANT))
+    split = world(twice, [0, 1] * len(times), depth=[part, 9 - part])
+    assert whole.storage_token_ms == simulate(split, keeping(ttl=12), rules(latency=INSTANT)).storage_token_ms
+
+
+def test_contexts_do_not_read_each_other():
+    """P35: a cache of one context is no use to another, however alike; each has one of its own."""
+    ledger = simulate(world([0, 50, 100, 150], [0, 1, 0, 1], depth=[9, 9]), keeping(), rules(latency=INSTANT))
+    assert caches(ledger, "born", "reads") == [(0, 2), (50, 2)]
+
+
+def test_replaced_contents_are_another_context():
+    """P35: a document that is replaced every hour needs a new cache every hour, though its TTL is a day."""
+    trace = realise(
+        workload("""
+        [contexts.doc]
+        tokens = 5000
+        replaced_every = "1h"
+        [streams.ask]
+        arrivals = { process = "constant", rate = "4/h", first = "start" }
+        context = "doc"
+        fresh = 50
+        output = 10
+        patience = "1m"
+        """),
+        SEED,
+        0,
+    )
+    ledger = simulate(trace, plan("explicit", ttl="1d", delete="never"), rules(latency=INSTANT))
+    assert caches(ledger, "born", "reads") == [(hour * HOUR, 4) for hour in range(24)]
+
+
+def test_a_model_that_ends_takes_its_caches_with_it():
+    """A cache of the first model is gone when the second takes over, and the next use creates it there."""
+    turn = rules(epoch(until=500, latency=INSTANT), epoch(500, model=1, latency=INSTANT))
+    ledger = simulate(world([0, 499, 500], depth=[9]), keeping(ttl=1_000), turn)
+    assert caches(ledger, "model", "born", "until", "reads") == [(0, 0, 500, 2), (1, 500, 1_500, 1)]
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 5, 6, 10, 11, 20]), min_size=1, max_size=10), st.sampled_from([5, 6, 10, 11, 20])
+)
+def test_a_longer_sliding_ttl_never_hits_less(gaps, ttl):
+    """P30: caches renewed on use are nested in TTL, so for fixed arrivals the creations do not grow."""
+    trace = world(np.cumsum(gaps).tolist(), depth=[9])
+    short, long = (
+        simulate(trace, keeping(ttl=life, renew_on_use=1), rules(latency=INSTANT)) for life in (ttl, ttl + 1)
+    )
+    assert len(long.cache_born) <= len(short.cache_born)
+
+
+MODEL = "gemini-2.5-flash"
+GOOGLE = load_book("google")
+
+
+def billed(trace, strategy, latency=STEPPED, book=GOOGLE, **terms):
+    """The ledger and the bill of one run on one model."""
+    one = rules(latency=latency, models=(MODEL,))._replace(start_ms=GOOGLE.checked_ms)
+    ledger = simulate(trace, strategy, one)
+    return ledger, rate(ledger, book, GOOGLE.terms.model_copy(update=terms))
+
+
+@settings(deadline=None)
+@given(trees_asked(), st.integers(0, 1))
+def test_a_ttl_of_nothing_is_the_standard_bill_and_the_creations(trace, wait):
+    """P27: at TTL 0 nothing is read and nothing stored: the bill is the standard one, and the creations on top."""
+    ledger, bill = billed(trace, keeping(ttl=0, wait=wait))
+    lines, standard = bill.by_line(), billed(trace, plan("none"))[1].by_line()
+    written = int(ledger.cache_tokens.sum())
+    assert {**lines, "creation": Fraction(0)} == standard
+    assert lines["creation"] == Fraction(written * GOOGLE.entry(MODEL, GOOGLE.checked_ms).price("input"), 10**12)
+    assert billed(trace, keeping(ttl=0, wait=wait), creation="free")[1].total == sum(standard.values())
+
+
+@settings(deadline=None)
+@given(trees_asked())
+def test_a_ttl_beyond_the_run_is_always_on(trace):
+    """P28: one cache a context from its first use on, read by every request of it, stored for the TTL."""
+    long = 10 * HOUR
+    ledger, bill = billed(trace, keeping(ttl=long))
+    twin = Twin(trace, keeping(), rules(), physics(trace))
+    used = {i: node for i in range(trace.requests) if (node := twin.context(i)) is not None}
+    nodes = set(used.values())
+    assert ledger.source.tolist() == [Source.EXPLICIT if i in used else Source.NONE for i in range(trace.requests)]
+    assert sorted(ledger.cache_tokens.tolist()) == sorted(int(trace.depth[node]) for node in nodes)
+    stored = sum(int(trace.depth[node]) for node in nodes) * long
+    price = GOOGLE.entry(MODEL, GOOGLE.checked_ms).price("storage")
+    assert bill.by_line()["storage"] == Fraction(stored * price, HOUR * 10**12)
+
+
+def with_free_storage(book):
+    """The same book, storage at no price."""
+    return dataclasses.replace(
+        book,
+        entries={
+            model: tuple(dataclasses.replace(entry, prices={**entry.prices, "storage": 0}) for entry in entries)
+            for model, entries in book.entries.items()
+        },
+    )
+
+
+@settings(deadline=None)
+@given(trees_asked(), keepings())
+def test_a_cache_that_costs_nothing_is_never_dearer(trace, strategy):
+    """P29: with storage and creation free and no padding, the explicit cache costs at most the standard bill."""
+    plain = strategy._replace(cache=strategy.cache._replace(pad_from=NEVER))
+    free = with_free_storage(GOOGLE)
+    explicit = billed(trace, plain, book=free, creation="free")[1]
+    assert explicit.total <= billed(trace, plan("none"), book=free)[1].total
