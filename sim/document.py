@@ -18,6 +18,7 @@ __all__ = ["Document", "Strict", "as_toml", "locate", "parse", "read", "validate
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
+_WHOLE = re.compile(rf"\s*{_DOTTED}\s*")
 _ASSIGNED = re.compile(rf"\s*({_DOTTED})\s*=")
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]\]?")
 _MOST = 20  # mistakes shown of one file
@@ -77,6 +78,9 @@ class Document(NamedTuple):
         for length in range(len(path), 0, -1):
             if (origin := self.set_by.get(tuple(path[:length]))) is not None:
                 return Problem(origin, 0, dotted(path), what, allowed, got)
+        if not self.line(path):  # a table that the file does not have: an override below it made it
+            origins = (who for loc, who in self.set_by.items() if loc[: len(path)] == tuple(path))
+            return Problem(next(origins, self.file), 0, dotted(path), what, allowed, got)
         return Problem(self.file, self.line(path), dotted(path), what, allowed, got)
 
     def with_values(self, values: Mapping[str, Any], origin: str) -> "Document":
@@ -87,6 +91,9 @@ class Document(NamedTuple):
         """
         data, set_by = deepcopy(self.data), dict(self.set_by)
         for path, value in values.items():
+            if not _WHOLE.fullmatch(path):
+                allowed = "keys joined by dots; a name with other characters than A-Z a-z 0-9 _ - in quotes"
+                raise InputError([Problem(origin, 0, "", "not a path of keys", allowed, path)])
             loc = _split(path)
             table = data
             for part in loc[:-1]:
@@ -230,7 +237,8 @@ def locate(data: Any, loc: Sequence[str | int]) -> Loc:
         if here:
             path, data = (*path, part), data[part]
         elif last and isinstance(data, Mapping) and not str(part).startswith(("function-", "tagged-union")):
-            tag = part in data.values()  # the table as a whole is wrong: its kind is no key of it
+            # the table as a whole is wrong: its kind is no key of it, and may be its name
+            tag = part in data.values() or path[-1:] == (part,)
             path = path if tag else (*path, part)
     return path
 
@@ -264,14 +272,15 @@ def _problems(document: Document, values: Mapping[str, Any], error: ValidationEr
             problems.append(_unknown_kind(document, path, entry["ctx"]))
             continue
         missing = entry["type"] == "missing"
-        what = "a required key is missing" if missing else _sentence(entry["msg"])
+        what = "a required key is missing" if missing else _sentence(entry)
         simple = isinstance(entry["input"], (str, int, float, Decimal)) or entry["input"] is None
         got = None if missing or entry["type"] == "unknown_key" or not simple else entry["input"]
         problems.append(document.problem(path, what, "", got))
     unique = list(dict.fromkeys(problems))
     if len(unique) > _MOST:
-        more = Problem(document.file, 2**31, "", f"and {len(unique) - _MOST} mistakes more")
-        return [*unique[:_MOST], more._replace(line=unique[_MOST - 1].line)]
+        unique.sort(key=lambda problem: (problem.file, problem.line))
+        shown = unique[:_MOST]
+        return [*shown, Problem(shown[-1].file, shown[-1].line, "…", f"and {len(unique) - _MOST} mistakes more")]
     return unique
 
 
@@ -282,8 +291,30 @@ def _unknown_kind(document: Document, path: Loc, context: Mapping[str, Any]) -> 
     return document.problem((*path, key), f"unknown {key}", nearest(kind, names), kind)
 
 
-def _sentence(message: str) -> str:
+_KINDS = {
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "list_type": "must be a list",
+    "string_type": "must be text",
+}
+
+
+def _sentence(entry: Any) -> str:
     """Return pydantic's text in the house's words."""
-    text = message.removeprefix("Value error, ").removeprefix("Input ")
+    kind, context = entry["type"], entry.get("ctx", {})
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if kind in ("too_short", "string_too_short"):
+        has = "" if kind == "string_too_short" else f"; it has {context['actual_length']}"
+        return f"must have at least {_counted(context['min_length'], kind)}{has}"
+    if kind == "too_long":
+        return f"must have at most {_counted(context['max_length'], kind)}; it has {context['actual_length']}"
+    text = entry["msg"].removeprefix("Value error, ").removeprefix("Input ")
     text = text.replace("Input tag", "the kind").replace("should be", "must be")
     return text[:1].lower() + text[1:]
+
+
+def _counted(count: int, kind: str) -> str:
+    unit = "character" if kind.startswith("string") else "entry"
+    return f"{count} {unit}" if count == 1 else f"{count} {unit.replace('entry', 'entrie')}s"

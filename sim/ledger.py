@@ -73,7 +73,8 @@ class Ledger(NamedTuple):
     duplicate_prompt: Ints  # (d,)
     duplicate_cached: Ints  # (d,)
     duplicate_output: Ints  # (d,)
-    duplicate_sent: Ints  # (d,)
+    duplicate_sent: Ints  # (d,) ms: when its job started to run, which dates its price
+    duplicate_done: Ints  # (d,) ms: when its answer came that nobody waited for any more
     cache_model: Ints  # (m,) index into `models`
     cache_tokens: Ints  # (m,) tokens written, padding included
     cache_born: Ints  # (m,) ms: start of the creating call; the TTL and the storage run from here

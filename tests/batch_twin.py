@@ -11,7 +11,19 @@ from sim.strategies.decision import CacheUse, View
 END, BEGIN = 0, 1
 FREE, ANSWER, SEEN, ASK, RUN, GUARD, SEND = range(7)
 SECOND_DRAW = 1 << 16  # the draw of a whole job is the first member's own, so many attempts away
-REQUEST_COLUMNS = ("model", "mode", "prompt", "cached", "source", "arrived", "sent", "done", "attempts", "status", "job")
+REQUEST_COLUMNS = (
+    "model",
+    "mode",
+    "prompt",
+    "cached",
+    "source",
+    "arrived",
+    "sent",
+    "done",
+    "attempts",
+    "status",
+    "job",
+)
 
 
 class TwinCache:
@@ -64,7 +76,9 @@ class Twin:
         self.n, self.now, self.agenda = trace.requests, 0, []
         self.row = [dict.fromkeys(REQUEST_COLUMNS, 0) for _ in range(self.n)]
         for row in self.row:
-            row.update(arrived=-1, sent=-1, done=-1, job=-1, status=Status.PENDING, mode=Mode.STANDARD, source=Source.NONE)
+            row.update(
+                arrived=-1, sent=-1, done=-1, job=-1, status=Status.PENDING, mode=Mode.STANDARD, source=Source.NONE
+            )
         self.pot, self.pot_number, self.uses, self.tries, self.gone = [], 0, {}, [0] * self.n, set()
         self.jobs, self.duplicates, self.caches, self.cache_of, self.asked_before = [], [], [], {}, {}
         self.slots_used, self.line = 0, []
@@ -185,7 +199,7 @@ class Twin:
         if node is not None and self.plan.cache.last_use:
             mine = [r for r in range(self.n) if self.context(r) == node]
             if all(self.row[r]["status"] != Status.PENDING for r in mine) and node in self.cache_of:
-                self.cache_of[node].deleted = done
+                self.cache_of[node].deleted = max(self.row[r]["done"] for r in mine)
         for follower in range(self.n):
             if self.trace.follows[follower] == request:
                 self.later(done, END, request, ANSWER, lambda f=follower: self.go_on(request, f))
@@ -275,6 +289,7 @@ class Twin:
     def see(self, job):
         if job["state"] == JobState.CANCELLED:
             return
+        job["seen"] = self.now
         if job["started"] < 0:
             for cache in job["named"].values():
                 cache.note("release", self.now)
@@ -292,7 +307,9 @@ class Twin:
             elif answered:
                 met = job["met"][request]
                 self.row[request].update(mode=Mode.BATCH, job=self.jobs.index(job), sent=job["started"])
-                self.row[request].update(prompt=int(self.trace.prompt[request]), cached=met["cached"], source=met["source"])
+                self.row[request].update(
+                    prompt=int(self.trace.prompt[request]), cached=met["cached"], source=met["source"]
+                )
                 self.settle(request, Status.DONE, self.now)
             elif request not in self.gone:
                 self.no_answer(request, job)
@@ -335,6 +352,7 @@ class Twin:
         made["duplicate_request"] = [request for request, _ in self.duplicates]
         made["duplicate_cached"] = [job["met"][request]["cached"] for request, job in self.duplicates]
         made["duplicate_sent"] = [job["started"] for _, job in self.duplicates]
+        made["duplicate_done"] = [job["seen"] for _, job in self.duplicates]
         last = max((row["arrived"] for row in self.row), default=0)
         lives = [cache.life(max(last, cache.asked, cache.last_use())) for cache in self.caches]
         ends = [self.end(cache, life) for cache, life in zip(self.caches, lives, strict=True)]

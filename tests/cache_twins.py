@@ -100,9 +100,10 @@ class Memory:
         """Tokens that the service reads from its cache."""
         if minimum == -1:
             return 0
-        whole = self.live(request, now) // self.rules.block * self.rules.block
+        live = self.live(request, now)
+        whole = live // self.rules.block * self.rules.block
         chances = [chance for start, chance in self.rules.steps if whole >= start]
-        return whole if whole >= minimum and chances and self.luck[request] < chances[-1] else 0
+        return whole if live >= minimum and chances and self.luck[request] < chances[-1] else 0
 
 
 def common(a, b):
@@ -123,7 +124,7 @@ class Twin:
         first = [(t, i) for i, t in enumerate(trace.arrive.tolist()) if trace.follows[i] < 0]
         self.events = [(t, i, None) for t, i in first]
         heapq.heapify(self.events)
-        self.ended = set()
+        self.ended = {}
 
     def run(self):
         """Every row of the requests and of the caches."""
@@ -132,8 +133,7 @@ class Twin:
             if waited is None:
                 self.ask(request)
             else:
-                life = self.latest.get(self.context(request))
-                self.call(request, life if life is not None and life.readable(self.now) else None)
+                self.call(request, self.deepest(waited))
         last = max((row["arrived"] for row in self.rows), default=0)
         rows = [tuple(row[name] for name in REQUEST_COLUMNS) for row in self.rows]
         ends = [life.close(last) for life in self.lives]
@@ -157,44 +157,54 @@ class Twin:
             return depth
         return epoch.explicit_minimum if 0 < self.keep.pad_from <= depth else 0
 
-    def context(self, request):
-        """The deepest context that a cache could ever hold, None = none."""
+    def contexts(self, request):
+        """The contexts of the prompt that a cache could ever hold, from the root."""
         nodes = path(self.trace, int(self.trace.leaf[request]))
-        fit = [node for node in nodes if any(self.holds(node, epoch) for epoch in self.rules.epochs)]
-        return fit[-1] if fit else None
+        return [node for node in nodes if any(self.holds(node, epoch) for epoch in self.rules.epochs)]
+
+    def deepest(self, nodes):
+        """The cache of the deepest of some contexts that can be read now, with its node, or nothing."""
+        live = [(node, self.latest[node]) for node in nodes if node in self.latest]
+        return next(((node, life) for node, life in reversed(live) if life.readable(self.now)), None)
 
     def ask(self, request):
         """An arrival."""
         self.rows[request]["arrived"] = self.now
-        node = self.context(request)
-        size = 0 if node is None else self.holds(node, self.epoch())
-        if not size:
+        nodes = [node for node in self.contexts(request) if self.holds(node, self.epoch())]
+        if not nodes:
             self.call(request, None)
             return
-        self.sightings[node] = self.sightings.get(node, 0) + 1
-        life = self.latest.get(node)
+        for node in nodes:
+            self.sightings[node] = self.sightings.get(node, 0) + 1
+        due = [node for node in nodes if self.sightings[node] >= self.keep.sightings]
+        target = due[-1] if due else nodes[-1]
+        fit = self.contexts(request)
+        upwards = fit[: fit.index(target) + 1]
+        life = self.latest.get(target)
         created = False
         if life is None or life.over(self.now):
-            if self.sightings[node] < self.keep.sightings:
-                self.call(request, None)
+            if not due:
+                self.call(request, self.deepest(upwards))
                 return
+            size = self.holds(target, self.epoch())
             ready = self.now + took(self.epoch().latency, size, 0, 0, self.slow[request])
             life = Life(self.keep, self.now, ready, size, self.epoch().model, self.epoch().until)
             self.lives.append(life)
-            self.latest[node], created = life, True
+            self.latest[target], created = life, True
         if self.now >= life.ready:
-            self.call(request, life)
+            self.call(request, (target, life))
         elif created or self.keep.wait:
-            heapq.heappush(self.events, (life.ready, request, life))
+            heapq.heappush(self.events, (life.ready, request, upwards))
         else:
-            self.call(request, None)
+            self.call(request, self.deepest(upwards))
 
-    def call(self, request, life):
-        """A call that reads a cache, or the service's own."""
+    def call(self, request, found):
+        """A call that reads a cache, given with its context, or the service's own."""
         row, epoch, slow = self.rows[request], self.epoch(), self.slow[request]
         prompt, cached, source = int(self.trace.prompt[request]), 0, Source.NONE
-        if life is not None:
-            prompt += life.tokens - int(self.trace.depth[self.context(request)])
+        if found is not None:
+            node, life = found
+            prompt += life.tokens - int(self.trace.depth[node])
             cached, source = life.tokens, Source.EXPLICIT
             life.uses.append(self.now)
         elif self.memory is not None:
@@ -210,12 +220,12 @@ class Twin:
 
     def settle(self, request, done):
         """The end of a request: its follower goes on, and the last of a context deletes its cache."""
-        self.ended.add(request)
+        self.ended[request] = done
         for follower in range(self.trace.requests):
             if self.trace.follows[follower] == request:
                 heapq.heappush(self.events, (done + int(self.trace.think[follower]), follower, None))
-        node = self.context(request)
-        mine = {other for other in range(self.trace.requests) if self.context(other) == node}
-        if self.keep is not None and self.keep.last_use and node in self.latest and mine <= self.ended:
-            life = self.latest[node]
-            life.deleted = done if life.deleted is None else life.deleted
+        for node in self.contexts(request) if self.keep is not None and self.keep.last_use else ():
+            mine = {other for other in range(self.trace.requests) if node in self.contexts(other)}
+            if node in self.latest and mine <= set(self.ended):
+                life = self.latest[node]
+                life.deleted = max(self.ended[other] for other in mine) if life.deleted is None else life.deleted

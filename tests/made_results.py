@@ -84,6 +84,7 @@ def ledger(requests=3, *, model="gemini-2.5-flash", start_ms=1_764_547_200_000 -
         duplicate_cached=ints(0),
         duplicate_output=ints(7),
         duplicate_sent=ints(1500),
+        duplicate_done=ints(1900),
         cache_model=ints(0),
         cache_tokens=ints(4096),
         cache_born=ints(0),

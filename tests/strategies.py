@@ -57,6 +57,7 @@ def ledgers(draw, max_requests=8):
         status=np.array([draw(st.sampled_from([*Status, Status.DONE])) for _ in range(n)], dtype=np.int64),
         job=zeros - 1,
         duplicate_request=np.zeros(d, np.int64),
+        duplicate_done=again["sent"],
         **{f"duplicate_{name}": column for name, column in again.items()},
         **{f"cache_{name}": column for name, column in cache.items()},
         job_created=none,

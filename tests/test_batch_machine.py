@@ -59,9 +59,9 @@ def cache_plans(draw):
     return CachePlan(
         ttl=ttl,
         renew_on_use=int(renew == "on_use"),
-        renew_margin=draw(st.integers(1, ttl - 1)) if renew == "margin" else NEVER,
+        renew_margin=draw(st.integers(0, ttl - 1)) if renew == "margin" else NEVER,
         idle=draw(st.sampled_from([NEVER, 1, 4, 15])),
-        last_use=0 if renew == "margin" else draw(st.integers(0, 1)),
+        last_use=draw(st.integers(0, 1)),
         wait=draw(st.integers(0, 1)),
     )
 
@@ -106,7 +106,9 @@ def cases(draw, caches=True):
         ),
         concurrency=draw(st.sampled_from([-1, -1, 1, 2])),
     )
-    turnaround = [[draw(st.sampled_from([-1, 1, 2, 5, 8, 14, 20])) for _ in range(n)] for _ in range(plan.batch.attempts)]
+    turnaround = [
+        [draw(st.sampled_from([-1, 1, 2, 5, 8, 14, 20])) for _ in range(n)] for _ in range(plan.batch.attempts)
+    ]
     slowness = column(st.sampled_from([1 << 15, 1 << 16, 3 << 16]))
     return trace, plan, service, physics(trace, slowness=slowness, turnaround=turnaround, attempts=plan.batch.attempts)
 

@@ -186,7 +186,7 @@ def test_a_duplicate_is_billed_besides(ledger):
     single = ledger._replace(**dict.fromkeys(names, none))
     extra = sum(
         naive_call(LEDGER_MODELS[m], mode, p, c, o, ledger.start_ms + s, "published")
-        for _, m, mode, p, c, o, s in zip(*(getattr(ledger, name).tolist() for name in names), strict=True)
+        for _, m, mode, p, c, o, s, _ in zip(*(getattr(ledger, name).tolist() for name in names), strict=True)
     )
     assert rate(ledger, BOOK).total - rate(single, BOOK).total == extra
 

@@ -116,7 +116,9 @@ def table(ledger):
 
 
 @settings(max_examples=400, deadline=None)
-@given(trees_asked(), keepings(), services(), st.sampled_from([1 << 15, 1 << 16, 3 << 16]), st.sampled_from([1, 7, 12]))
+@given(
+    trees_asked(), keepings(), services(), st.sampled_from([1 << 15, 1 << 16, 3 << 16]), st.sampled_from([1, 7, 12, 60])
+)
 def test_the_engine_equals_the_stepping_twin(trace, plan, service, slowness, retention):
     """Requests and caches of the engine are those of a twin that steps through every ms, integer for integer."""
     service_physics = physics(trace, slowness=slowness, retention=retention)
@@ -253,6 +255,33 @@ def test_created_and_deleted_at_one_instant():
     assert held.current(3, 70) is None
 
 
+@pytest.mark.parametrize(("held", "end"), [(False, 1 + 40), (True, 300 + 40)])
+def test_a_cache_that_a_job_waits_for_is_not_idle(held, end):
+    """Read at 1 ms and deleted after 40 idle ms; held until 300 ms it is idle only from there."""
+    keeper = ExplicitCaches(CachePlan(ttl=1_000, idle=40))
+    cache = keeper.create(0, 0, 0, 9, (0, 1, NEVER))
+    if held:
+        keeper.hold(cache)
+        assert keeper.readable(cache, 299)
+        keeper.release(cache, 300)
+    keeper.close(0)
+    assert keeper.until(cache) == end
+
+
+def test_a_keeper_does_not_renew_what_is_idle():
+    """Read at 1, deleted at 151: the keeper renewed it at 90 and asks for no more, though arrivals go on elsewhere."""
+    trace = world([0, 5_000], [0, 1], depth=[9, 9])
+    ledger = simulate(trace, keeping(ttl=100, renew_margin=10, idle=150), rules(latency=INSTANT))
+    assert caches(ledger, "until", "committed")[0] == (1 + 150, 90 + 100)
+
+
+def test_what_reads_an_explicit_cache_leaves_nothing_to_the_service():
+    """Who misses while the context is created anew finds no prefix of those who read the explicit cache before."""
+    trace = world([0, 25, 25], depth=[9])
+    both = rules(latency=STEPPED, implicit=implicit_rules(on=True))
+    assert calls(simulate(trace, keeping(ttl=20, wait=0), both), "sent", "cached") == [(11, 9), (36, 9), (25, 0)]
+
+
 @given(st.integers(1, 8), st.lists(st.sampled_from([0, 1, 5, 20]), min_size=1, max_size=8))
 def test_splitting_a_cache_leaves_the_storage_as_it_is(part, gaps):
     """P33: one cache of 9 tokens is stored like two of k and 9 - k that are asked for at the same instants."""
@@ -339,7 +368,7 @@ def test_a_ttl_beyond_the_run_is_always_on(trace):
     long = 10 * HOUR
     ledger, bill = billed(trace, keeping(ttl=long))
     twin = Twin(trace, keeping(), rules(), physics(trace))
-    used = {i: node for i in range(trace.requests) if (node := twin.context(i)) is not None}
+    used = {i: nodes[-1] for i in range(trace.requests) if (nodes := twin.contexts(i))}
     nodes = set(used.values())
     assert ledger.source.tolist() == [Source.EXPLICIT if i in used else Source.NONE for i in range(trace.requests)]
     assert sorted(ledger.cache_tokens.tolist()) == sorted(int(trace.depth[node]) for node in nodes)
@@ -367,3 +396,28 @@ def test_a_cache_that_costs_nothing_is_never_dearer(trace, strategy):
     free = with_free_storage(GOOGLE)
     explicit = billed(trace, plain, book=free, creation="free")[1]
     assert explicit.total <= billed(trace, plan("none"), book=free)[1].total
+
+
+def test_the_deepest_live_cache_is_read_where_the_deepest_context_has_none():
+    """A context of many children is cached at its second sighting, and read under children that are seen once each."""
+    tree = {"depth": [6, 9, 9, 9, 9], "parent": [-1, 0, 0, 0, 0]}
+    trace = world([0, 100, 200, 300], [1, 2, 3, 4], fresh=5, **tree)
+    ledger = simulate(trace, plan("explicit", sightings=2))
+    assert caches(ledger, "tokens", "born", "reads") == [(6, 100, 3)]
+    assert ledger.cached.tolist() == [0, 6, 6, 6]
+
+
+def test_a_context_of_its_own_is_created_where_it_is_due_although_one_above_is_live():
+    """The second request of a child creates the child's cache, and the third reads it."""
+    trace = world([0, 100, 200, 300], [0, 0, 1, 1], fresh=5, depth=[6, 9], parent=[-1, 0])
+    ledger = simulate(trace, plan("explicit", sightings=2))
+    assert ledger.cached.tolist() == [0, 6, 6, 9]
+
+
+def test_a_context_is_done_when_its_last_answer_is_there():
+    """``last_use`` deletes when no request is left and none is in flight, not when the last one sent is answered."""
+    slow = epoch(latency=LatencyLaw(0, 0, 0, 10**6))
+    trace = world([0, 9], 0, fresh=0, output=[500, 1], depth=[6])
+    ledger = simulate(trace, plan("explicit", delete="last_use"), rules(slow))
+    assert ledger.done.tolist() == [501, 10]
+    assert ledger.cache_until.tolist() == [501]

@@ -149,9 +149,9 @@ def test_a_session_starts_from_its_context_and_starts_anew_when_the_context_chan
 
 
 def test_without_declared_contexts_the_candidates_are_branching_nodes(tmp_path):
-    """In a session alone each prompt that another extends is a candidate, the last is not."""
-    recorded = load_trace(log(tmp_path, *session((None, "a", 10), (None, "a", 30))))
-    assert recorded.context.tolist() == [1, 0]
+    """A session alone has no candidate: each of its prompts is extended by one other, and none branches."""
+    recorded = load_trace(log(tmp_path, *session((None, "a", 10), (None, "a", 30), (None, "a", 40))))
+    assert recorded.context.tolist() == [0, 0, 0]
 
 
 def test_models_are_named_where_a_log_has_several(tmp_path):

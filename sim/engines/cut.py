@@ -18,7 +18,7 @@ def cut(ledger: Ledger, horizon: int) -> Ledger:
     """
     pending = (ledger.done == _NEVER) | (ledger.done >= horizon)
     kept = ledger.cache_born < horizon
-    billed = ledger.duplicate_sent < horizon
+    billed = ledger.duplicate_done < horizon
     existing = ledger.job_created < horizon
     number = np.cumsum(existing) - 1
     return ledger._replace(

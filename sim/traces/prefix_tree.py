@@ -31,9 +31,12 @@ def no_tree() -> PrefixTree:
 
 
 def branching(parent: Ints, endings: Ints) -> Ints:
-    """Return 1 for the (k,) nodes from which prompts go on in at least two ways (ending there is one), else 0."""
-    ways = endings + np.bincount(parent[parent >= 0], minlength=len(parent))
-    return (ways >= 2).astype(np.int64)
+    """Return 1 for the (k,) nodes at which prompts part in at least two ways, or at which two end, else 0.
+
+    A prompt that one other extends is no such node: else a chat would be cached anew, whole, at its every turn.
+    """
+    children = np.bincount(parent[parent >= 0], minlength=len(parent))
+    return ((children >= 2) | (endings >= 2)).astype(np.int64)
 
 
 def runs_of(ids: Iterable[int]) -> list[Run]:

@@ -8,7 +8,7 @@ _MASK = (1 << 32) - 1
 def redraw(draw: int, attempt: int) -> int:
     """Return the 32-bit draw of the attempt (1 = the draw itself), the same in every engine.
 
-    The mixing is the finaliser of MurmurHash3 (Appleby 2011), masked after each product so that it stays in 64 bits.
+    The mixing is the finaliser of MurmurHash3 (Appleby 2011), masked after each product: unsigned 64 bits suffice.
 
     >>> redraw(7, 1), redraw(7, 2) != redraw(7, 3)
     (7, True)

@@ -6,13 +6,13 @@ __all__ = ["chance_of", "hit_tokens"]
 
 
 def hit_tokens(live: int, block: int, minimum: int) -> int:
-    """Return the tokens that a live prefix can give: whole blocks, and none below the minimum.
+    """Return the tokens that a live prefix can give: its whole blocks, if it is at least the minimum.
 
-    >>> hit_tokens(2_049, 64, 2_048), hit_tokens(2_047, 1, 2_048), hit_tokens(700, 512, 0)
+    >>> hit_tokens(2_049, 64, 2_049), hit_tokens(2_047, 1, 2_048), hit_tokens(700, 512, 0)
     (2048, 0, 512)
     """
     whole = live // block * block
-    return whole if whole >= minimum else 0
+    return whole if live >= minimum else 0
 
 
 def chance_of(tokens: int, steps: Sequence[tuple[int, int]]) -> int:

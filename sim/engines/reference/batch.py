@@ -41,6 +41,7 @@ class Job:
     expired: bool
     open: int  # members that nobody has claimed from it
     state: int = JobState.PENDING
+    seen: int = NEVER  # ms: when its client saw that it had ended
     readings: dict[int, Reading] = field(default_factory=dict)
 
 
@@ -51,7 +52,7 @@ class BatchQueue:
         self.world, self.client, self.plan = world, client, plan
         self.jobs: list[Job] = []
         self.duplicates: list[tuple[int, Job]] = []  # calls that were billed after their request was settled elsewhere
-        self._open: list[int] = []
+        self._open: dict[int, None] = {}  # in the order of their collection
         self._collection = 0
         self._use = [int(CacheUse.NONE)] * world.trace.requests
         self._tries = [0] * world.trace.requests
@@ -83,7 +84,7 @@ class BatchQueue:
         return True
 
     def _collect(self, request: int) -> None:
-        self._open.append(request)
+        self._open[request] = None
         if self.plan.size != NEVER and len(self._open) >= self.plan.size:
             self._send()
         elif len(self._open) == 1:
@@ -100,9 +101,9 @@ class BatchQueue:
 
     def _send(self) -> None:
         """Close the collection and create its job, once the caches that it names are there."""
-        members, self._open = self._open, []
+        collected, self._open = self._open, {}
         self._collection += 1
-        members = [request for request in members if not self._claimed[request]]
+        members = [request for request in collected if not self._claimed[request]]
         if not members:
             return
         caches: dict[int, Cache] = {}
@@ -183,6 +184,7 @@ class BatchQueue:
         """Look at a job that has ended: settle its members, or put them into another job."""
         if job.state == JobState.CANCELLED:
             return
+        job.seen = self.world.clock.now
         if job.started == NEVER:
             for cache in job.caches.values():
                 self._let_go(cache)
@@ -240,7 +242,7 @@ class BatchQueue:
             return
         self._claimed[request] = True
         if request in self._open:
-            self._open.remove(request)
+            del self._open[request]
             if not self._open:
                 self._collection += 1
         job = self._job_of.pop(request, None)

@@ -9,7 +9,7 @@ from sim.engines.reference.explicit import Cache, ExplicitCaches
 from sim.engines.reference.implicit import ImplicitCache
 from sim.engines.reference.world import World
 from sim.ledger import Mode, Source, Status
-from sim.strategies.decision import CacheUse, Implicit, View
+from sim.strategies.decision import NEVER, CacheUse, Implicit, View
 
 __all__ = ["Client"]
 
@@ -21,24 +21,41 @@ class Client:
         self.world, self.caches, self.implicit = world, caches, implicit
         self.ask: Callable[[int], None] = self._ask  # what an arrival meets; a batch queue puts itself in front
         self._seen = [0] * len(world.depth)
-        self._left = [0] * len(world.depth)
+        self._left = [0] * len(world.depth)  # requests of each context that have not ended
+        self._busy = [0] * len(world.depth)  # ms: when the last request of each context ended
+        for request in range(world.trace.requests):
+            for node in world.contexts(request):
+                self._left[node] += 1
+        self._targets = [NEVER] * world.trace.requests
+        self._sightings = world.plan.cache.sightings if world.plan.cache else 1
         self._queue: deque[tuple[int, int]] = deque()  # (request, cache use) that wait for a slot
         self._in_flight = 0
-        for node in world.cut:
-            if node >= 0:
-                self._left[node] += 1
 
     def decide(self, request: int) -> tuple[int, int]:
         """Note the arrival and return (batch, cache) as the strategy decides."""
-        world, node = self.world, self.world.cut[request]
+        world = self.world
         world.meter.arrived[request] = world.clock.now
-        tokens = seen = 0
-        if node >= 0 and (tokens := world.cache_tokens(node)):
-            seen = self._seen[node]
-            self._seen[node] += 1
+        tokens, seen = self._target(request)
         view = View(world.patience[request], world.prompt[request], tokens, seen)
         decision = world.plan.decide(world.plan.params, view)
         return decision.batch, decision.cache
+
+    def _target(self, request: int) -> tuple[int, int]:
+        """Choose the context whose cache the request would create; return its tokens and how often it was asked for.
+
+        It is the deepest that has been sighted often enough, else the deepest. Every context of the prompt is sighted.
+        """
+        chosen = NEVER, 0, 0
+        due = False
+        for node in self.world.contexts(request):
+            if tokens := self.world.cache_tokens(node):
+                seen = self._seen[node]
+                self._seen[node] += 1
+                enough = seen + 1 >= self._sightings
+                if chosen[0] == NEVER or (enough and not due):
+                    chosen, due = (node, tokens, seen), enough
+        self._targets[request] = chosen[0]
+        return chosen[1], chosen[2]
 
     def call(self, request: int, use: int) -> None:
         """Send a request once a slot is free, first come first served; a call in flight holds its slot to its end."""
@@ -63,22 +80,35 @@ class Client:
         elif self.world.plan.cache is not None and (self.world.plan.cache.wait or cache.creator == request):
             self.world.clock.at(cache.ready, BEGIN, request, Kind.ASK, self._call_again)
         else:
-            self.send(request, None)
+            self.send(request, self._readable(request))
 
     def cache(self, request: int, use: int) -> Cache | None:
-        """Return the cache that the request may wait for and read, creating it where the use says so."""
-        node, now = self.world.cut[request], self.world.clock.now
+        """Return the cache that the request may wait for and read, creating it where the use says so.
+
+        Without the cache of its own target, a request may read the deepest live one above.
+        """
+        node, now = self._targets[request], self.world.clock.now
         if use == CacheUse.NONE or self.caches is None or node < 0:
             return None
         cache = self.caches.current(node, now)
-        if cache is not None or use == CacheUse.READ:
+        if cache is not None:
             return cache
-        tokens = self.world.cache_tokens(node)
+        tokens = self.world.cache_tokens(node) if use == CacheUse.CREATE else 0
         if not tokens:
-            return None
+            return self._readable(request)
         epoch = self.world.epoch()
         ready = now + first_token_ms(epoch.latency, tokens, 0, self.world.slowness[request])
         return self.caches.create(node, request, epoch.model, tokens, (now, ready, epoch.until))
+
+    def _readable(self, request: int) -> Cache | None:
+        """Return the deepest cache, from the request's target upwards, that can be read now."""
+        node, now = self._targets[request], self.world.clock.now
+        while node >= 0 and self.caches is not None:
+            cache = self.caches.current(node, now)
+            if cache is not None and now >= cache.ready:
+                return cache
+            node = self.world.above[node]
+        return None
 
     def send(self, request: int, cache: Cache | None) -> None:
         """Make the call: read what is cached, meter it, and know when the answer is there."""
@@ -106,7 +136,7 @@ class Client:
         world, prompt = self.world, self.world.prompt[request]
         if cache is not None and self.caches is not None:
             self.caches.read(cache, world.clock.now)
-            padding = cache.tokens - world.depth[world.cut[request]]
+            padding = cache.tokens - world.depth[cache.node]
             return prompt + padding, cache.tokens, Source.EXPLICIT
         hit = 0 if self.implicit is None else self.implicit.hit(request, world.clock.now, implicit_minimum)
         return prompt, hit, Source.IMPLICIT if hit else Source.NONE
@@ -115,11 +145,11 @@ class Client:
         """Write down how a request ended, and let its session go on from there."""
         world = self.world
         world.meter.status[request], world.meter.done[request] = status, done
-        node = world.cut[request]
-        if node >= 0:
+        for node in world.contexts(request):
             self._left[node] -= 1
+            self._busy[node] = max(self._busy[node], done)
             if self._left[node] == 0 and self.caches is not None and world.plan.cache and world.plan.cache.last_use:
-                self.caches.delete(node, done)
+                self.caches.delete(node, self._busy[node])
         if world.follower[request] >= 0:
             world.clock.at(done, END, request, Kind.ANSWER, self._go_on)
 
@@ -131,8 +161,7 @@ class Client:
             self.settle(follower, Status.FAILED, world.clock.now)  # the session ended before it could ask
 
     def _call_again(self, request: int) -> None:
-        cache = self.cache(request, CacheUse.READ)
-        self.send(request, cache if cache is not None and self.world.clock.now >= cache.ready else None)
+        self.send(request, self._readable(request))
 
     def _ask(self, request: int) -> None:
         _batch, use = self.decide(request)

@@ -89,6 +89,7 @@ def _ledger(world: World, caches: ExplicitCaches | None, queue: BatchQueue | Non
         duplicate_cached=_ints([reading.cached for _, _, reading in duplicates]),
         duplicate_output=_ints([world.output[request] for request, _, _ in duplicates]),
         duplicate_sent=_ints([job.started for _, job, _ in duplicates]),
+        duplicate_done=_ints([job.seen for _, job, _ in duplicates]),
         cache_model=_ints([cache.model for cache in rows]),
         cache_tokens=_ints([cache.tokens for cache in rows]),
         cache_born=_ints([cache.born for cache in rows]),

@@ -12,6 +12,7 @@ __all__ = ["Cache", "ExplicitCaches"]
 class Cache:
     """One explicit cache: its row of the ledger, and what its keeper knows."""
 
+    node: int  # the context that it holds
     creator: int  # the request that caused it
     model: int
     tokens: int
@@ -49,7 +50,7 @@ class ExplicitCaches:
     def create(self, node: int, creator: int, model: int, tokens: int, times: tuple[int, int, int]) -> Cache:
         """Start the creation of a context's cache at ``times`` = (now, ready, cap): its TTL runs from now."""
         now, ready, cap = times
-        cache = Cache(creator, model, tokens, now, ready, now + self._plan.ttl, cap, used=ready)
+        cache = Cache(node, creator, model, tokens, now, ready, now + self._plan.ttl, cap, used=ready)
         self._of[node] = cache
         self.rows.append(cache)
         return cache

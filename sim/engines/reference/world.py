@@ -1,5 +1,6 @@
 """What the parts of the reference engine share: the run's columns, its clock, and the rules in force now."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sim.engines.physics import Physics
@@ -48,7 +49,7 @@ class World:
         self.slowness = physics.slowness.tolist()
         self.follower = followers(trace)
         self.depth = trace.depth.tolist()
-        self.cut = cuts(trace, plan, rules)
+        self.cut, self.above = cuts(trace, plan, rules)
         self._epoch = 0
 
     def epoch(self) -> Epoch:
@@ -68,6 +69,13 @@ class World:
         padded = self.plan.cache.pad_from != NEVER and depth >= self.plan.cache.pad_from
         return minimum if padded else 0
 
+    def contexts(self, request: int) -> Iterator[int]:
+        """Yield the contexts of a request's prompt that may be cached, the deepest first."""
+        node = self.cut[request]
+        while node >= 0:
+            yield node
+            node = self.above[node]
+
 
 def followers(trace: Trace) -> list[int]:
     """Return the request that waits for each request's answer, -1 = none."""
@@ -78,23 +86,23 @@ def followers(trace: Trace) -> list[int]:
     return follower
 
 
-def cuts(trace: Trace, plan: Plan, rules: Rules) -> list[int]:
-    """Return the node at which each request's prompt would be cut for an explicit cache, -1 = none.
+def cuts(trace: Trace, plan: Plan, rules: Rules) -> tuple[list[int], list[int]]:
+    """Return the contexts that a plan may cache: the deepest of each request's prompt, and the next above each node.
 
-    It is the deepest context on the prompt's path that the plan may cache and that is long enough under some epoch.
+    The first list has n rows, the second k; -1 = there is none. A context counts if it is long enough in some epoch.
     """
-    if plan.cache is None:
-        return [NEVER] * trace.requests
     offered = [epoch.explicit_minimum for epoch in rules.epochs if epoch.explicit_minimum != NOT_OFFERED]
-    least = min(offered, default=None)
-    if least is None:
-        return [NEVER] * trace.requests
+    if plan.cache is None or not offered:
+        return [NEVER] * trace.requests, [NEVER] * len(trace.parent)
+    least = min(offered)
     if plan.cache.pad_from != NEVER:
         least = min(least, plan.cache.pad_from)
-    cut: list[int] = []
+    at_or_above: list[int] = []
+    above: list[int] = []
     mask = plan.cache.populations
     rows = zip(trace.parent.tolist(), trace.depth.tolist(), trace.context.tolist(), strict=True)
     for node, (parent, depth, context) in enumerate(rows):
         may = context > 0 and (mask >> (context - 1)) & 1 and depth >= least and depth > 0
-        cut.append(node if may else cut[parent] if parent >= 0 else NEVER)
-    return [cut[leaf] if leaf >= 0 else NEVER for leaf in trace.leaf.tolist()]
+        above.append(at_or_above[parent] if parent >= 0 else NEVER)
+        at_or_above.append(node if may else above[node])
+    return [at_or_above[leaf] if leaf >= 0 else NEVER for leaf in trace.leaf.tolist()], above
