@@ -78,10 +78,15 @@ class Document(NamedTuple):
         for length in range(len(path), 0, -1):
             if (origin := self.set_by.get(tuple(path[:length]))) is not None:
                 return Problem(origin, 0, dotted(path), what, allowed, got)
-        if not self.line(path):  # a table that the file does not have: an override below it made it
-            origins = (who for loc, who in self.set_by.items() if loc[: len(path)] == tuple(path))
-            return Problem(next(origins, self.file), 0, dotted(path), what, allowed, got)
+        if (maker := self._made_by(tuple(path))) is not None:
+            return Problem(maker, 0, dotted(path), what, allowed, got)
         return Problem(self.file, self.line(path), dotted(path), what, allowed, got)
+
+    def _made_by(self, path: Loc) -> str | None:
+        """Return the override that made a table of the path which the file does not have."""
+        known = max((_shared(loc, path) for loc in self.lines), default=0)
+        maker = max(self.set_by, key=lambda loc: _shared(loc, path), default=())
+        return self.set_by[maker] if _shared(maker, path) > known else None
 
     def with_values(self, values: Mapping[str, Any], origin: str) -> "Document":
         r"""Return the document with the values at some dotted paths replaced or added.
@@ -104,6 +109,11 @@ class Document(NamedTuple):
             table[str(loc[-1])] = value
             set_by[loc] = origin
         return Document(self.file, data, self.lines, set_by)
+
+
+def _shared(one: Loc, other: Loc) -> int:
+    """Return how many keys two paths have in common from their start on."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -305,16 +315,11 @@ def _sentence(entry: Any) -> str:
     kind, context = entry["type"], entry.get("ctx", {})
     if kind in _KINDS:
         return _KINDS[kind]
-    if kind in ("too_short", "string_too_short"):
-        has = "" if kind == "string_too_short" else f"; it has {context['actual_length']}"
-        return f"must have at least {_counted(context['min_length'], kind)}{has}"
-    if kind == "too_long":
-        return f"must have at most {_counted(context['max_length'], kind)}; it has {context['actual_length']}"
-    text = entry["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if kind == "string_too_short":
+        return "must not be empty" if context["min_length"] == 1 else f"needs {context['min_length']} characters"
+    if kind == "too_short":
+        entries = "1 entry" if context["min_length"] == 1 else f"{context['min_length']} entries"
+        return f"must have at least {entries}; it has {context['actual_length'] or 'none'}"
+    text: str = entry["msg"].removeprefix("Value error, ").removeprefix("Input ")
     text = text.replace("Input tag", "the kind").replace("should be", "must be")
     return text[:1].lower() + text[1:]
-
-
-def _counted(count: int, kind: str) -> str:
-    unit = "character" if kind.startswith("string") else "entry"
-    return f"{count} {unit}" if count == 1 else f"{count} {unit.replace('entry', 'entrie')}s"

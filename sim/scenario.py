@@ -16,7 +16,7 @@ from sim.providers.load import load_book
 from sim.providers.prices import Book, Terms
 from sim.providers.resolve import merged
 from sim.providers.service import Service
-from sim.strategies import STRATEGIES, AnySpec
+from sim.strategies import AnySpec
 from sim.strategies.options import BatchOptions, CacheOptions, Setting
 from sim.units import DAY, Duration, Instant, Positive, PositiveDuration, Share, Whole, Zone, iso
 from sim.workload import civil, rules
@@ -29,6 +29,7 @@ _GALLERY = (_HERE / "_scenarios", _HERE.parent / "scenarios")  # in a wheel; in 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _ONE_MS = dt.timedelta(milliseconds=1)
 _MOST_SEED = 2**128 - 1
+_COMMON = ("models", "strategies", "baseline", "seed", "replications", "book", "question", "close", "patience_target")
 _AFTER_MS = 14 * DAY  # jobs of a time of day go on after the last arrival, while requests are resubmitted
 
 
@@ -36,13 +37,9 @@ def _with_kinds(value: object) -> object:
     """Let the name of a strategy be its kind, unless it says another."""
     if not isinstance(value, Mapping):
         return value
-    named = {}
-    for name, options in value.items():
-        implied = (
-            {"kind": name} if isinstance(options, Mapping) and "kind" not in options and name in STRATEGIES else {}
-        )
-        named[name] = {**implied, **options} if isinstance(options, Mapping) else options
-    return named
+    return {
+        name: {"kind": name, **options} if isinstance(options, Mapping) else options for name, options in value.items()
+    }
 
 
 class ReplaySpec(Strict):
@@ -195,12 +192,17 @@ def load(path: str | Path, *, sets: Sequence[str] = (), book: str | None = None)
 
 def read_scenario(document: Document, name: str, *, sets: Sequence[str] = (), book: str | None = None) -> Scenario:
     """Return the scenario of a parsed document."""
-    document = _overridden(document, sets)
+    document, problems = _overridden(document, sets)
     if book is not None:
         document = document.with_values({"book": book}, "--book")
-    spec = validate(document, ScenarioSpec)
-    opened = load_book(_beside(document, spec.book))
-    problems = _problems(document, spec, opened)
+    opened = _book(document, problems)
+    try:
+        spec = validate(document, ScenarioSpec)
+    except InputError as error:
+        raise InputError(dict.fromkeys([*problems, *error.problems])) from None
+    if opened is None:
+        raise InputError(problems)
+    problems += _problems(document, spec, opened)
     arms: list[Arm] = []
     for arm_name in spec.strategies:
         try:
@@ -212,7 +214,8 @@ def read_scenario(document: Document, name: str, *, sets: Sequence[str] = (), bo
     return Scenario(name=name, spec=spec, document=document, book=opened, arms=tuple(arms))
 
 
-def _overridden(document: Document, sets: Sequence[str]) -> Document:
+def _overridden(document: Document, sets: Sequence[str]) -> tuple[Document, list[Problem]]:
+    """Return the document under the overrides that can be read, and what is wrong with the others."""
     problems: list[Problem] = []
     for text in sets:
         path, equals, value = text.partition("=")
@@ -224,15 +227,20 @@ def _overridden(document: Document, sets: Sequence[str]) -> Document:
             document = document.with_values({path.strip(): as_toml(value.strip())}, origin)
         except InputError as error:
             problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return document
+    return document, problems
 
 
-def _beside(document: Document, path: str) -> str:
-    """Return a path that a file names, relative to that file; the name of a shipped book stays as it is."""
-    beside = Path(document.file).parent / path
-    return str(beside) if beside.is_file() and not Path(path).is_absolute() else path
+def _book(document: Document, problems: list[Problem]) -> Book | None:
+    """Return the book that a document names, by a path relative to it first, or note what is wrong with that."""
+    name = document.data.get("book", ScenarioSpec.model_fields["book"].default)
+    if not isinstance(name, str):
+        return None  # as the reading of the scenario will tell
+    beside = Path(document.file).parent / name
+    try:
+        return load_book(str(beside) if beside.is_file() else name)
+    except InputError as error:
+        problems += error.problems
+        return None
 
 
 def _arm(document: Document, base: ScenarioSpec, book: Book, name: str) -> Arm:
@@ -243,8 +251,7 @@ def _arm(document: Document, base: ScenarioSpec, book: Book, name: str) -> Arm:
         spec = validate(document, ScenarioSpec)
         if problems := [*_problems(document, spec, book), *_unchangeable(document, changes, name)]:
             raise InputError(problems)
-    problems = []
-    service, terms = None, None
+    problems, service, terms = [], None, None
     try:
         service = validate(document, Service, merged(book.service, spec.service), ("service",))
     except InputError as error:
@@ -260,27 +267,17 @@ def _arm(document: Document, base: ScenarioSpec, book: Book, name: str) -> Arm:
 
 def _unchangeable(document: Document, changes: Mapping[str, Any], name: str) -> list[Problem]:
     """Return what an arm cannot change for itself alone."""
-    common = (
-        "models",
-        "strategies",
-        "baseline",
-        "seed",
-        "replications",
-        "book",
-        "question",
-        "close",
-        "patience_target",
-    )
     allowed = "keys of streams, contexts, service, terms, start, horizon or load"
     return [
         document.problem(("strategies", name, "set"), f"{path} is common to all strategies", allowed)
         for path in changes
-        if path.partition(".")[0] in common
+        if path.partition(".")[0] in _COMMON
     ]
 
 
 def _problems(document: Document, spec: ScenarioSpec, book: Book) -> list[Problem]:
     problems = _traffic(document, spec)
+    dated = not problems and spec.replay is None
     for index, model in enumerate(spec.models):
         if model not in book.models:
             problems.append(document.problem(("models", index), "unknown model", nearest(model, book.models), model))
@@ -291,6 +288,7 @@ def _problems(document: Document, spec: ScenarioSpec, book: Book) -> list[Proble
         problems.append(document.problem(("baseline",), "unknown strategy", hint, spec.baseline))
     for name, strategy in spec.strategies.items():
         problems += _contexts(document, spec, name, strategy)
+        problems += _times(document, spec.workload.clock, name, strategy) if dated else []
         problems += _offers(document, spec, book, name, strategy)
     return problems
 
@@ -307,11 +305,22 @@ def _traffic(document: Document, spec: ScenarioSpec) -> list[Problem]:
 
 def _contexts(document: Document, spec: ScenarioSpec, name: str, strategy: AnySpec) -> list[Problem]:
     named = strategy.contexts or [] if isinstance(strategy, CacheOptions) else []
-    unknown = [context for context in named if context not in spec.contexts]
     return [
         document.problem(("strategies", name, "contexts"), "unknown context", nearest(context, spec.contexts), context)
-        for context in unknown
-        if spec.replay is None
+        for context in named
+        if spec.replay is None and context not in spec.contexts
+    ]
+
+
+def _times(document: Document, clock: civil.Clock, name: str, strategy: AnySpec) -> list[Problem]:
+    """Return the times of day of a strategy that the clock skips or repeats while the traffic lasts."""
+    times = enumerate(strategy.at if isinstance(strategy, BatchOptions) else [])
+    walls = [(index, wall) for index, time in times for _, wall in civil.daily(clock, time)]
+    what, allowed = f"the clock of {clock.zone} skips or repeats this time", 'another time, or time_zone = "UTC"'
+    return [
+        document.problem(("strategies", name, "at", index), what, allowed, f"{wall:%Y-%m-%d %H:%M:%S}")
+        for index, wall in walls
+        if civil.doubtful(clock, wall)
     ]
 
 

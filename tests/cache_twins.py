@@ -18,6 +18,7 @@ class Life:
     def __init__(self, keep, born, ready, tokens, model, cap):
         self.keep, self.born, self.ready, self.tokens, self.model, self.cap = keep, born, ready, tokens, model, cap
         self.uses, self.deleted, self.holds = [], None, []  # holds: [from, to or None)
+        self.asked = born  # the last instant before which somebody looked for it: its keeper went on until then
 
     def story(self, now, keeper_until=None):
         """Step from the birth through ``now``: (instant at which it was over or None, last expiry asked for)."""
@@ -42,12 +43,13 @@ class Life:
         return self.story(now)[0] is not None
 
     def readable(self, now):
-        """Whether it can be read now."""
+        """Whether it can be read now; whoever waits for it may ask after the last arrival."""
+        self.asked = max(self.asked, now - 1)
         return now >= self.ready and not self.over(now)
 
     def close(self, last_arrival):
         """Its end, and the last expiry that was asked for, when nothing more will be asked of it."""
-        keeper_until = max([last_arrival, self.ready, *self.uses, *(end for _, end in self.holds)])
+        keeper_until = max([last_arrival, self.ready, self.asked, *self.uses, *(end for _, end in self.holds)])
         later = keeper_until
         while (told := self.story(later, keeper_until))[0] is None:
             later += self.keep.ttl + 1

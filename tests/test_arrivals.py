@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from scipy import stats
@@ -284,6 +284,7 @@ CHANGES = [
 ]
 
 
+@example("Pacific/Apia", dt.datetime(2011, 12, 29, tzinfo=dt.UTC), 57 * HOUR)  # a whole local day is skipped
 @given(st.sampled_from(ZONES), st.sampled_from(CHANGES), st.integers(0, 60 * HOUR - 1))
 def test_hours_follow_the_local_clock(zone, start, ms):
     """The hour of the week of any instant is the one that the local clock shows, across every change of the clock."""

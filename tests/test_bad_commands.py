@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sim
+import sim.engines.reference.engine
 import sim.providers
 from sim.cli import main
 from sim.document import parse
-from sim.errors import InputError, SimError
+from sim.errors import EngineError, InputError, SimError
 from sim.scenario import read_scenario
 
 GUIDE = Path(sim.providers.__file__).with_name("guide.toml").read_text()
@@ -130,6 +131,17 @@ def test_an_old_book_is_warned_of_in_the_result():
     ]
     warned = [any("was checked on 2026-11-22" in text for text in sim.run(one).warnings) for one in scenarios]
     assert warned == [False, True]
+
+
+def test_a_broken_law_of_the_engine_is_exit_code_4(call, monkeypatch):
+    """P91: a defect is told in one line, and nothing of the run is saved."""
+
+    def broken(*_arguments):
+        raise EngineError("the engine broke a law: cached + fresh = prompt")
+
+    monkeypatch.setattr(sim.engines.reference.engine, "assert_conserved", broken)
+    assert call("run", "desk.toml") == (4, "", "gcsim: the engine broke a law: cached + fresh = prompt\n")
+    assert not Path("results").exists()
 
 
 def test_a_closed_stdin_is_no_mistake(tmp_path):

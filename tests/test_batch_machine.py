@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from batch_twin import Twin, differences
+from examples import times
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from worlds import batch_rules, physics, rules, world
@@ -122,14 +123,14 @@ def equal(case):
 
 
 @given(cases(caches=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=times(100), deadline=None)
 def test_the_batch_flow_equals_its_twin(case):
     """Collecting, sending, running, looking, failing, resubmitting, falling back: each integer is the twin's."""
     equal(case)
 
 
 @given(cases())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=times(250), deadline=None)
 def test_batch_with_caches_equals_its_twin(case):
     """Caches held for jobs, renewed, forbidden at run time, waited for or missed: each integer is the twin's."""
     ledger = equal(case)

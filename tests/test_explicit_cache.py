@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from cache_twins import CACHE_COLUMNS, REQUEST_COLUMNS, Twin
+from examples import times
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from workloads import SEED, workload
@@ -115,7 +116,7 @@ def table(ledger):
     return calls(ledger, *REQUEST_COLUMNS), caches(ledger, *CACHE_COLUMNS)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=times(400), deadline=None)
 @given(
     trees_asked(), keepings(), services(), st.sampled_from([1 << 15, 1 << 16, 3 << 16]), st.sampled_from([1, 7, 12, 60])
 )

@@ -14,12 +14,14 @@ import pytest
 import simpy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from strategies import ledgers
+from strategies import ledgers, one_cache
 from test_batch_machine import cases
 from test_queue_oracles import integral
-from worlds import INSTANT, keeping, plan, rules, simulate, world
+from workloads import agrees, variances
+from worlds import BASE, INSTANT, keeping, plan, rules, simulate, world
 
 import sim
+from sim import stats
 from sim.billing import price_request, rate
 from sim.document import parse
 from sim.engines.reference import clock, run
@@ -66,6 +68,29 @@ def test_the_storage_of_a_life_has_power():
     stored = Fraction(ledger.storage_token_ms, HOUR)
     assert stored == Fraction("16.5")
     assert stored not in (11 * Fraction(3 * HOUR // 2 + 1, HOUR), 11 * 2, 11)
+
+
+@pytest.mark.parametrize("at", [60, 400])
+def test_calls_without_a_limit_are_an_infinite_server(at):
+    """O5: from empty the calls in flight at t are Poisson of mean λ E[min(S, t + 1)] on whole ms; bursts are not."""
+    gap, longest, runs = 5, 180, 1_200
+
+    def in_flight(replication, size):
+        draw = np.random.default_rng([5, replication])
+        begins = np.cumsum(draw.exponential(gap * size, 500 // gap * 3 // size)).repeat(size).astype(int)
+        assert begins[-1] > at
+        begins = begins[begins <= at]
+        ledger = simulate(world(begins, fresh=draw.integers(0, longest, len(begins))), plan("none"), rules())
+        return int(np.count_nonzero((ledger.sent <= at) & (at < ledger.done)))
+
+    mean = np.minimum(BASE + np.arange(longest), at + 1).mean() / gap
+    counts = [in_flight(replication, 1) for replication in range(runs)]
+    assert agrees(counts, mean)
+    assert agrees(variances(counts, 30), mean)
+    assert not agrees(counts, (at + 1) / gap)
+    bursts = [in_flight(replication, 4) for replication in range(runs)]
+    assert agrees(bursts, mean)
+    assert not agrees(variances(bursts, 30), mean)
 
 
 # ---------------------------------------------------------------- the clock
@@ -238,6 +263,28 @@ def test_the_bill_of_every_strategy_lies_in_its_bounds(study):
         assert low < found <= high
         strict |= {cell.strategy} if found < high else set()
     assert strict == {"implicit", "explicit", "batch", "hybrid", "routed"}
+
+
+@pytest.mark.parametrize(("terms", "ms"), [("lifetime", 0), ("committed", 500)])
+def test_a_life_of_nothing_is_billed_for_nothing_or_for_its_ttl(terms, ms):
+    """P32: a cache that is deleted when it is born pays its creation, and storage only where the TTL is billed."""
+    ledger = one_cache("gemini-2.5-pro", GOOGLE.checked_ms, 5_000, 0, ms or 500)
+    lines = rate(ledger, GOOGLE, GOOGLE.terms.model_copy(update={"storage": terms})).by_line()
+    assert lines["storage"] == 5_000 * Fraction("4.50") / 10**6 * ms / HOUR
+    assert lines["creation"] == 5_000 * Fraction("1.25") / 10**6
+
+
+def test_common_luck_makes_no_difference_more_uncertain():
+    """P84: a paired difference varies at most 1.05 times as much as one of independent runs, which vary as they do."""
+    common, other = (sim.run(read_scenario(parse(STUDY, "s.toml"), "s"), replications=40, seed=seed) for seed in (1, 2))
+
+    def costs(result, strategy):
+        return [cell.total_usd for cell in result.of(strategy, "gemini-3.8-flash")]
+
+    none = costs(common, "none")
+    for strategy in ("implicit", "explicit", "batch", "hybrid", "routed"):
+        assert stats.variance_ratio(costs(common, strategy), none) <= 1.05
+    assert stats.variance_ratio(costs(common, "batch"), none) < 0.5 < stats.variance_ratio(costs(other, "batch"), none)
 
 
 # ---------------------------------------------------------------- bytes

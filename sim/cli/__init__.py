@@ -6,7 +6,9 @@ Exit codes: 0 ok, 1 a check failed, 2 bad input, 3 interrupted and resumable, 4 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -52,12 +54,24 @@ def _quiet(command: Callable[..., None]) -> Callable[..., None]:
         except SimError as error:
             fail(error)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+            _mute()  # the reader left: nothing more to say
+        except OSError as error:
+            _mute()
+            about = f"{error.filename}: " if error.filename else ""
+            with suppress(OSError):  # stderr may be what is full
+                print(f"gcsim: {about}{error.strerror or error}", file=sys.stderr)
+            sys.exit(2)
         except KeyboardInterrupt:
             print("gcsim: interrupted; nothing that was finished is lost", file=sys.stderr)
             sys.exit(3)
 
     return call
+
+
+def _mute() -> None:
+    """Let what is still to be written to stdout vanish, so that Python does not complain of it at its end."""
+    with suppress(OSError):  # it may be no file at all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 for _name, _command in COMMANDS.items():
@@ -66,4 +80,8 @@ for _name, _command in COMMANDS.items():
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; no traceback reaches the user for a mistake of theirs."""
-    app(args=argv, prog_name="gcsim")
+    with ExitStack() as stack:
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by the caller, who wants nothing of it
+                setattr(sys, name, stack.enter_context(Path(os.devnull).open("w")))
+        app(args=argv, prog_name="gcsim")

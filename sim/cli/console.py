@@ -20,13 +20,16 @@ class Console(RichConsole):
 
 
 def stdout() -> Console:
-    """Return a console for results: as wide as the terminal, 120 columns where there is none."""
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
+    """Return a console for results: as wide as the terminal, 120 columns where there is none.
+
+    Names are a user's own, so brackets in them are no markup.
+    """
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False, emoji=False)
 
 
 def stderr() -> Console:
     """Return a console for progress and logs."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from sim.providers.facts import day_of
 __all__ = ["prices"]
 
 _COLUMNS = (("standard", ""), ("batch", "batch_"), ("long prompts", "long_"))  # heading, prefix of the price columns
+_WIDE = 110  # characters in which no figure need be broken
 
 
 def prices(
@@ -113,10 +114,14 @@ def _shown(pico: int | None) -> str:
 
 def _print(document: dict[str, Any]) -> None:
     stdout().print(f"book {document['book']}, {document['date']}: USD per 1M tokens, input/output/cached")
+    if not document["models"]:
+        stdout().print("No model has a price on that date.")
+        return
     table = Table(box=HORIZONTALS)
     table.add_column("model", no_wrap=True)
+    wide = stdout().width >= _WIDE
     for heading, _ in _COLUMNS:
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold", no_wrap=wide and heading != _COLUMNS[-1][0])
     table.add_column("storage/h", justify="right")
     table.add_column("source")
     table.add_column("next change", overflow="fold")
@@ -128,7 +133,7 @@ def _print(document: dict[str, Any]) -> None:
             groups[-1] = f"over {model['long_over']:,}: {groups[-1] or '-'}"
         mark = f"{model['confidence']} [{sources.index((model['confidence'], model['source'])) + 1}]"
         change = next((f"{c['date']}: {c['what']}" for c in model["changes"]), "")
-        table.add_row(model["model"], *groups, numbers.get("storage", "-"), mark.replace("[", r"\["), change)
+        table.add_row(model["model"], *groups, numbers.get("storage", "-"), mark, change)
     stdout().print(table)
     for number, (_, source) in enumerate(sources, 1):
         stdout().print(f"[{number}] {source}", markup=False)

@@ -84,6 +84,10 @@ def examined(arguments: Arguments, read: Callable[[], Scenario], baseline: str |
         prepare(out)
     except InputError as error:
         arguments.problems += error.problems
+    except OSError as error:
+        arguments.refuse(
+            "--out", f"cannot be a folder ({error.strerror})", "a folder, which need not exist yet", str(out)
+        )
     arguments.check()
     assert scenario is not None  # noqa: S101 - `check` raised otherwise
     return scenario
@@ -107,11 +111,14 @@ def conclude(scenario: Scenario, result: Result, *, sets: Sequence[str], out: Pa
     """Save a run, print it, and tell where it is."""
     summary = summarise(result)
     folder = save(out, _record(scenario, result, summary, sets))
-    if as_json:
-        print_json(summary)
-    else:
-        stdout().print(*run_report(summary), sep="\n")
-    stderr().print(f"saved: {folder}", markup=False, soft_wrap=True)
+    try:
+        if as_json:
+            print_json(summary)
+        else:
+            stdout().print(*run_report(summary), sep="\n")
+        sys.stdout.flush()
+    finally:  # also for a reader who left before the end
+        stderr().print(f"saved: {folder}", soft_wrap=True)
 
 
 def _record(scenario: Scenario, result: Result, summary: dict[str, Any], sets: Sequence[str]) -> Record:

@@ -9,7 +9,7 @@ from rich.box import HORIZONTALS
 from rich.table import Table
 
 from sim.cli.console import print_json, stderr, stdout
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, nearest
 from sim.traces import FORMATS, load_trace
 from sim.traces.profile import Ceiling, Profile, Sizes, document, profile
 from sim.units import SECOND, as_duration, duration
@@ -27,7 +27,7 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="Print gcsim.trace/1.")] = False,
 ) -> None:
     """Measure a recorded trace: rate, sizes, and the ceiling of implicit cache hits."""
-    lifetimes_s = _lifetimes(idle)
+    lifetimes_s = _lifetimes(idle, format_)
     recorded = load_trace(file, format_, sort=sort)
     figures = profile(recorded, lifetimes_s)
     if as_json:
@@ -38,10 +38,13 @@ def trace(
         stderr().print(f"note: {note}", markup=False, soft_wrap=True)
 
 
-def _lifetimes(text: str) -> list[int]:
-    """Return the lifetimes in whole seconds, each once, in the order given."""
+def _lifetimes(text: str, format_: str) -> list[int]:
+    """Return the lifetimes in whole seconds, each once, in the order given; an unknown format is refused besides."""
     lifetimes: dict[int, None] = {}
     problems: list[Problem] = []
+    if format_ not in ("auto", *FORMATS):
+        hint = nearest(format_, ("auto", *FORMATS))
+        problems.append(Problem("command line", 0, "--format", "unknown trace format", hint, format_))
     allowed = 'whole seconds above zero, such as "60s,5m,1h"'
     for part in text.split(","):
         try:

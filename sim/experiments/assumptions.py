@@ -23,7 +23,6 @@ def in_force(scenario: Scenario, plans: Sequence[Plan]) -> tuple[Assumption, ...
         own += [
             Assumption(path, "assumed", f"Set for {arm.name} alone: {path} = {value!r}.")
             for path, value in arm.strategy.set.items()
-            if path.startswith(("service.", "terms."))
         ]
     return (*stated, *own)
 

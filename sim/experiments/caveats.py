@@ -7,7 +7,7 @@ import numpy as np
 from sim.errors import InputError
 from sim.experiments.pairs import Pair
 from sim.providers.rules import NOT_OFFERED
-from sim.scenario import Scenario
+from sim.scenario import Arm, Scenario
 from sim.strategies.decision import NEVER
 from sim.trace import Trace
 from sim.traces import Recorded
@@ -20,17 +20,23 @@ def caveats(
 ) -> tuple[str, ...]:
     """Return the warnings of a run; ``longest`` is :func:`longest_context` by workload, over all replications."""
     found = [str(problem) for problem in scenario.book.warnings]
-    if (stale := scenario.book.stale(scenario.spec.start_ms)) is not None:
+    until = max(arm.spec.start_ms + _traffic_ms(arm, recorded) for arm in scenario.arms)
+    if (stale := scenario.book.stale(until)) is not None:
         found.append(stale)
     if recorded is not None:
         found += recorded.notes
     if scenario.spec.close == "cut":
         found.append("the run was cut at its horizon: what is pending is unbilled, so strategies are not ranked")
     for pair in pairs:
-        wanted = pair.plan.cache is not None and pair.plan.cache.populations != 0  # not with `contexts = []`
+        # not with `contexts = []`, nor where nothing was asked for at all
+        wanted = pair.plan.cache is not None and pair.plan.cache.populations != 0 and pair.workload in longest
         if wanted and (why := _never_cached(pair, longest[pair.workload])):
             found.append(f"{pair.arm.name} on {pair.model} caches nothing: {why}")
     return tuple(dict.fromkeys(found))
+
+
+def _traffic_ms(arm: Arm, recorded: Recorded | None) -> int:
+    return arm.spec.workload.horizon if recorded is None else recorded.horizon
 
 
 def longest_context(trace: Trace) -> int:

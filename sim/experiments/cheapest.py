@@ -26,6 +26,8 @@ def cheapest(result: Result) -> dict[str, Any]:
         return verdict | {"reason": "the run was cut at its horizon: what is pending is unbilled"}
     if not kept:
         return verdict | {"reason": "no strategy answers that share of the requests within their callers' patience"}
+    if all(share is None for share in shares.values()):
+        return verdict | {"reason": "no request arrived"}
     costs = {pair: mean_cost(result.of(*pair)) for pair in kept}
     first, *others = [pair for pair in kept if costs[pair] == min(costs.values())]
     share = shares[first]
@@ -56,6 +58,8 @@ def mean_cost(cells: list[Cell]) -> Fraction:
 def warnings(result: Result) -> list[str]:
     """Return what the run warns of, and what its statistics do."""
     found = list(result.warnings)
+    if not any(stream.total for cell in result.cells for stream in cell.streams):
+        return [*found, "no request arrived: every figure is that of an empty run"]
     if result.replications == 1:
         found.append("one replication has no interval: where the scenario is random, a difference may be luck")
     elif not result.random:

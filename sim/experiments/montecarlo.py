@@ -50,13 +50,14 @@ def run(
     pairs = pairs_of(scenario, recorded)
     cells: list[Cell] = []
     kept: list[Kept] = []
-    longest: dict[int, int] = {}  # workload -> tokens of the longest context that a strategy may cache
+    longest: dict[int, int] = {}  # workload that had requests -> tokens of the longest context that may be cached
     for replication in range(times):
         traces: dict[int, Trace] = {}
         for pair in pairs:
             if pair.workload not in traces:
                 trace = traces[pair.workload] = realised(pair.arm, recorded, root, replication)
-                longest[pair.workload] = max(longest.get(pair.workload, 0), longest_context(trace))
+                if trace.requests:
+                    longest[pair.workload] = max(longest.get(pair.workload, 0), longest_context(trace))
             assert_fits(scenario, pair, traces[pair.workload])
             cell, ledger = _cell(scenario, pair, traces[pair.workload], replication)
             cells.append(cell)
@@ -108,14 +109,14 @@ def _result(
 
 
 def _varies(cells: list[Cell], times: int) -> bool:
-    """Return whether any two replications of a pair differ in a cost or a latency."""
+    """Return whether any two replications of a pair differ in a cost, a latency or a number of requests."""
     for first in range(0, len(cells), times):
         same = cells[first]
         for cell in cells[first + 1 : first + times]:
             if cell.total_usd != same.total_usd:
                 return True
             for a, b in zip(cell.streams, same.streams, strict=True):
-                if not np.array_equal(a.latency_ms, b.latency_ms):
+                if a.total != b.total or not np.array_equal(a.latency_ms, b.latency_ms):
                     return True
     return False
 

@@ -130,7 +130,7 @@ def _comparisons(result: Result, model: str) -> Iterable[Json]:
     for strategy, own in costs.items():
         difference = stats.paired_difference(own, base, LEVEL)
         # the baseline's mean is taken as known here: the interval is that of the difference alone
-        saving = difference.scaled(-1 / float(spent)) if spent else None
+        saving = stats.paired_difference(base, own, LEVEL).scaled(1 / float(spent)) if spent else None
         yield {
             "strategy": strategy,
             "baseline": result.baseline,

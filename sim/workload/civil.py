@@ -40,7 +40,7 @@ def doubtful(clock: Clock, wall: dt.datetime) -> bool:
 def days(clock: Clock) -> list[dt.datetime]:
     """Return the naive midnights of the local days that meet ``[0, horizon)``, one day more at either side."""
     first = clock.start.astimezone(clock.zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-    return [first + dt.timedelta(days=day) for day in range(-1, clock.horizon // DAY + 3)]
+    return [first + dt.timedelta(days=day) for day in range(-1, clock.horizon // DAY + 4)]
 
 
 def daily(clock: Clock, time_of_day: int) -> list[tuple[int, dt.datetime]]:

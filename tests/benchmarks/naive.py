@@ -1,7 +1,7 @@
 """The model one would write first: a SimPy process a request and a process a cache; explicit caching only.
 
 It prices nothing and knows no implicit cache, renewal, deletion or batch: the yardstick of the reference
-engine's speed, and its oracle on the plain workload that both can do (caches that live one TTL, single flight, latency by tokens).
+engine's speed, and its oracle on the plain workload that both can do: caches that live one TTL, single flight.
 """
 
 from collections.abc import Generator

@@ -79,7 +79,7 @@ class ExplicitCaches:
             cache.deleted = at
 
     def close(self, last_arrival: int) -> None:
-        """Settle every cache once nothing will ask for it any more: no renewal comes after the last arrival."""
+        """Settle every cache: no renewal comes after the last arrival and the last question for the cache."""
         for cache in self.rows:
             self._keep(cache, max(last_arrival, cache.used) + 1)
 

@@ -45,13 +45,19 @@ class ImplicitCache:
         best = -1
         while node >= 0:
             if now >= until[node]:
-                best = -1  # a dead node hides the live ones below it
+                if self._has_tokens(node):
+                    best = -1  # a dead node hides the live ones below it
             elif best < 0:
                 best = node
                 if self._rules.refreshed:
                     break  # its ancestors were used whenever it was, so they live at least as long
             node = parent[node]
         return self._depth[best] if best >= 0 else 0
+
+    def _has_tokens(self, node: int) -> bool:
+        """Return whether the node adds tokens to its parent: one that adds none hides nothing."""
+        above = self._parent[node]
+        return self._depth[node] > (self._depth[above] if above >= 0 else 0)
 
     def _store_until(self, now: int) -> None:
         while self._coming and self._coming[0][0] <= now:

@@ -1,0 +1,9 @@
+"""Hypothesis profiles: `dev` draws anew each time; `ci` draws the same each time, so that only a change can fail it."""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("dev", max_examples=100, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
