@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field
 
 from sim.document import Document, Strict, as_toml, read, validate
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, PriceMissing, Problem, nearest
+from sim.ledger import Mode
 from sim.providers.client import ClientOptions
 from sim.providers.load import load_book
-from sim.providers.prices import Book, Terms
+from sim.providers.prices import Book, LineName, Terms
 from sim.providers.resolve import merged
 from sim.providers.service import Service
 from sim.strategies import AnySpec
@@ -267,11 +268,11 @@ def _arm(document: Document, base: ScenarioSpec, book: Book, name: str) -> Arm:
 
 def _unchangeable(document: Document, changes: Mapping[str, Any], name: str) -> list[Problem]:
     """Return what an arm cannot change for itself alone."""
-    allowed = "keys of streams, contexts, service, terms, start, horizon or load"
+    allowed = "keys of streams, contexts, service, client, terms, start, horizon or load, and replay.patience"
     return [
         document.problem(("strategies", name, "set"), f"{path} is common to all strategies", allowed)
         for path in changes
-        if path.partition(".")[0] in _COMMON
+        if path.partition(".")[0] in _COMMON or (path.startswith("replay") and path != "replay.patience")
     ]
 
 
@@ -336,7 +337,27 @@ def _offers(document: Document, spec: ScenarioSpec, book: Book, name: str, strat
             if isinstance(strategy, offered) and not getattr(facts, needed):
                 what = f"{facts.model} offers no {'explicit cache' if needed == 'explicit' else 'Batch API'}"
                 problems.append(document.problem(path, what, "another model, or another strategy", name))
+                break
+        else:
+            problems += _unpriced(document, spec, book, facts.model, path, strategy)
     return problems
+
+
+def _unpriced(
+    document: Document, spec: ScenarioSpec, book: Book, model: str, path: tuple[str, ...], strategy: AnySpec
+) -> list[Problem]:
+    """Return the first price that a strategy is sure to need, and that the book does not have at the start."""
+    mode = Mode.BATCH if isinstance(strategy, BatchOptions) else Mode.STANDARD
+    needed: list[tuple[LineName, Mode]] = [("input", mode), ("output", mode)]
+    if isinstance(strategy, CacheOptions):
+        needed += [("cached", Mode.STANDARD), ("creation", Mode.STANDARD), ("storage", Mode.STANDARD)]
+    try:
+        entry = book.entry(model, spec.start_ms)
+        for line, how in needed:
+            entry.price(line, how)
+    except PriceMissing as error:
+        return [document.problem(path, str(error), "another model or book, or another start")]
+    return []
 
 
 def _plain(value: Any) -> Any:

@@ -143,10 +143,19 @@ def _write(draft: Path, record: Record, manifest: dict[str, Any]) -> None:
     write_rows(draft / "replications.parquet", record.columns, record.rows)
     for (strategy, model, replication), ledger in record.ledgers.items():
         name = f"{_folder_name(strategy)}-{_folder_name(model)}-{replication}"
-        folder = draft / "ledgers" / name
-        folder.mkdir(parents=True)
+        folder = _new_folder(draft / "ledgers", name)
         about = {"strategy": strategy, "model": model, "replication": str(replication)}
         write_ledger(folder, ledger, about)
+
+
+def _new_folder(home: Path, name: str) -> Path:
+    """Make a folder of a name, or of its first number that is free: two names may be spelt alike on a disk."""
+    folder, count = home / name, 1
+    while folder.exists():
+        count += 1
+        folder = home / f"{name}-{count}"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -82,19 +82,19 @@ class Memory:
     def __init__(self, trace, physics, rules):
         self.prompts = [tokens_of(trace, request) for request in range(trace.requests)]
         self.luck, self.keeps, self.rules = trace.luck.tolist(), physics.retention_ms.tolist(), rules
-        self.left = []  # (available from, request)
+        self.left = []  # (available from, request, end of its model)
 
     def live(self, request, now):
         """The longest prefix of the prompt that is live now."""
-        left = sorted((at, other) for at, other in self.left if at <= now)
+        left = sorted((at, other, cap) for at, other, cap in self.left if at <= now and at < cap)
         if self.rules.refreshed:
-            kept = [other for at, other in left if now < at + self.keeps[other]]
+            kept = [other for at, other, cap in left if now < min(cap, at + self.keeps[other])]
             return max((common(self.prompts[request], self.prompts[other]) for other in kept), default=0)
         until = {}  # of each token's prefix: when the service forgets it
-        for at, other in left:
+        for at, other, cap in left:
             for token in self.prompts[other]:
                 if at >= until.get(token, at):
-                    until[token] = at + self.keeps[other]
+                    until[token] = min(cap, at + self.keeps[other])
         prompt = self.prompts[request]
         return next((n for n, token in enumerate(prompt) if now >= until.get(token, now)), len(prompt))
 
@@ -213,7 +213,8 @@ class Twin:
             cached = self.memory.hit(request, self.now, epoch.implicit_minimum)
             source = Source.IMPLICIT if cached else Source.NONE
             wait = took(epoch.latency, prompt - cached, cached, 0, slow)
-            self.memory.left.append((self.now + (0 if self.rules.implicit.at_arrival else wait), request))
+            cap = epoch.until if epoch.until >= 0 else float("inf")
+            self.memory.left.append((self.now + (0 if self.rules.implicit.at_arrival else wait), request, cap))
         output = int(self.trace.output[request])
         done = self.now + took(epoch.latency, prompt - cached, cached, output, slow)
         row |= {"model": epoch.model, "prompt": prompt, "cached": cached, "source": int(source), "output": output}

@@ -250,3 +250,13 @@ def test_a_dead_node_without_tokens_hides_nothing():
     trace = world([0, 1, 6], [0, 1, 1], fresh=0, depth=[0, 3], parent=[-1, 0])
     ledger = simulate(trace, IMPLICIT, service(memory, 0, STEPPED), retention=[4, 9, 9])
     assert ledger.cached.tolist() == [0, 0, 3]
+
+
+def test_a_prefix_does_not_outlive_the_model_that_it_was_left_with():
+    """After a redirect the successor has seen nothing: the first request misses, the next one hits its prefix."""
+    before = epoch(until=100, latency=STEPPED)
+    after = epoch(100, model=1, latency=STEPPED)
+    trace = world([0, 50, 100, 150], fresh=0, depth=[5])
+    ledger = simulate(trace, IMPLICIT, rules(before, after, implicit=implicit_rules()), retention=1_000)
+    assert ledger.model.tolist() == [0, 0, 1, 1]
+    assert ledger.cached.tolist() == [0, 5, 0, 5]

@@ -11,6 +11,7 @@ import pytest
 
 import sim
 from sim.document import parse
+from sim.errors import InputError
 from sim.experiments.montecarlo import run
 from sim.scenario import read_scenario
 
@@ -227,3 +228,18 @@ def test_a_replayed_strategy_alone_is_the_same(tmp_path):
     _, many = replayed(tmp_path)
     _, alone = replayed(tmp_path, strategies=("batch",))
     assert cells(alone) == cells(many, "batch")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"replications": 0}, "run: replications: must be at least 1; a whole number; got 0"),
+        ({"seed": -1}, "run: seed: out of range; a whole number from 0 to 2^128 - 1; got -1"),
+        ({"baseline": "bacht"}, "run: baseline: unknown strategy; did you mean 'batch'?"),
+    ],
+)
+def test_arguments_that_no_run_can_have_are_refused(arguments, line):
+    """From Python too a wrong argument is one line, before anything runs."""
+    with pytest.raises(InputError) as caught:
+        sim.run(sim.load("mixed-day"), **arguments)
+    assert str(caught.value).startswith(line)

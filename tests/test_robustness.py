@@ -256,3 +256,25 @@ def test_a_full_stdout_is_told_in_one_line_and_the_run_is_saved(tmp_path):
     assert code == 2
     assert err.splitlines()[0].startswith("saved: results/desk/")
     assert err.splitlines()[1:] == ["gcsim: No space left on device"]
+
+
+def test_a_price_that_a_strategy_needs_is_missed_before_anything_runs():
+    """31, 77: a book without the price that a strategy is sure to need is refused with the strategy's line."""
+    lines = mistakes("start=2026-11-23T00:00:00Z", 'models=["gemini-2.0-flash"]')
+    assert len(lines) == 3  # none, explicit and batch
+    assert all("has no price of gemini-2.0-flash on 2026-11-23: its prices end on 2026-06-01" in line for line in lines)
+    assert lines[0].startswith("s.toml:14: strategies.none: ")
+
+
+def test_a_cache_that_nothing_was_due_to_create_is_told():
+    """A strategy whose caches would pay, but that creates none, says so rather than look like no cache at all."""
+    result = sim.run(scenario("strategies.explicit.sightings=1000"))
+    assert "explicit on gemini-2.5-flash created no cache: no request was due to create one" in result.warnings
+    assert not [w for w in sim.run(scenario()).warnings if "created no cache" in w]
+
+
+def test_an_arm_cannot_replay_another_trace():
+    """The recorded traffic is common to all strategies; an arm that changes it is refused, not ignored."""
+    replayed = DESK.partition("horizon")[0] + 'models = ["gemini-2.5-flash"]\n[replay]\ntrace = "a.jsonl"\n'
+    arm = '[strategies.none]\nset = { "replay.trace" = "b.jsonl" }\n'
+    assert "replay.trace is common to all strategies" in mistakes(text=replayed + arm)[0]

@@ -14,7 +14,7 @@ import pytest
 from sim.billing import rate
 from sim.cli import main
 from sim.experiments import montecarlo
-from sim.parquet import read_ledger
+from sim.parquet import read_about, read_ledger
 from sim.providers import load_book
 
 SCENARIO = """
@@ -297,3 +297,24 @@ def test_a_signal_ends_a_long_run(desk):
     assert err.startswith("gcsim: interrupted")
     assert len(err.splitlines()) == 1
     assert not (desk / "results").exists()
+
+
+def test_a_key_that_is_set_twice_is_refused(desk, call):
+    """90: a flag and a --set of the same key contradict each other; every such pair is told, and nothing is written."""
+    code, out, err = call("run", "desk.toml", "--seed", 1, "--set", "seed=4", "--book", "google", "--set", "book=guide")
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        "command line: --book: contradicts --set book=...; one of the two",
+        "command line: --seed: contradicts --set seed=...; one of the two",
+    ]
+    assert sorted(path.name for path in desk.iterdir()) == ["desk.toml"]
+
+
+def test_strategies_that_are_spelt_alike_on_a_disk_keep_their_ledgers_apart(desk, call):
+    """Every kept ledger has a folder of its own, and its metadata name it in full."""
+    more = ['--set=strategies."a b".kind=none', '--set=strategies."a-b".kind=none', '--set=strategies."a|b".kind=none']
+    code, _, err = call("run", "desk.toml", "--keep-requests", "--replications", 1, *more)
+    assert code == 0, err
+    (run,) = (desk / "results" / "desk").iterdir()
+    names = {read_about(folder)["strategy"] for folder in (run / "ledgers").iterdir()}
+    assert names == {"none", "implicit", "explicit", "batch", "a b", "a-b", "a|b"}

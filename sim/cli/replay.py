@@ -19,6 +19,7 @@ from sim.cli.study import (
     progress_bar,
     read_replications,
     read_seed,
+    refuse_contradictions,
 )
 from sim.errors import nearest
 from sim.experiments.montecarlo import run as run_scenario
@@ -68,6 +69,8 @@ def replay(
         what = "is a folder" if Path(trace).is_dir() else "no such file"
         arguments.refuse("TRACE", what, "a recorded trace", trace)
     overrides = sets or []
+    flags = {"replications": replications, "seed": seed, "baseline": baseline, "book": book, "start": start}
+    refuse_contradictions(arguments, overrides, flags | {"models": model, "strategies": strategies})
     scenario = examined(
         arguments,
         lambda: replay_scenario(trace, format=format_, sort=sort, sets=overrides, **given),

@@ -19,6 +19,7 @@ from sim.cli.study import (
     progress_bar,
     read_replications,
     read_seed,
+    refuse_contradictions,
 )
 from sim.errors import nearest
 from sim.experiments import montecarlo
@@ -43,6 +44,8 @@ def run(
     arguments = Arguments()
     times, root = read_replications(arguments, replications), read_seed(arguments, seed)
     overrides = sets or []
+    flags = {"replications": replications, "seed": seed, "baseline": baseline, "book": book}
+    refuse_contradictions(arguments, overrides, flags)
     if not Path(scenario).exists() and Path(scenario).suffix != ".toml" and scenario not in shipped():
         hint = f"a file that ends in .toml, or a shipped one: {nearest(scenario, shipped())}"
         arguments.refuse("SCENARIO", "no such scenario", hint, scenario)

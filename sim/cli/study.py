@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ from sim.report.run_table import run_report
 from sim.scenario import Scenario
 from sim.store import Record, prepare, save
 
-__all__ = ["conclude", "examined", "progress_bar", "read_replications", "read_seed"]
+__all__ = ["conclude", "examined", "progress_bar", "read_replications", "read_seed", "refuse_contradictions"]
 
 MOST_REPLICATIONS = 1_000_000
 _SEED_BITS = 128
@@ -67,6 +67,13 @@ def _as_seed(text: str) -> int:
     ):
         return seed
     raise PydanticCustomError("seed", "not a seed; a whole number from 0 to 2^128 - 1, hexadecimal after 0x")
+
+
+def refuse_contradictions(arguments: Arguments, sets: Sequence[str], flags: Mapping[str, object]) -> None:
+    """Refuse a key that is set twice: by ``--set KEY=...`` and by the flag of its name."""
+    keys = {text.partition("=")[0].strip() for text in sets}
+    for key in sorted(keys & {name for name, value in flags.items() if value is not None}):
+        arguments.refuse(f"--{key}", f"contradicts --set {key}=...", "one of the two")
 
 
 def examined(arguments: Arguments, read: Callable[[], Scenario], baseline: str | None, out: Path) -> Scenario:

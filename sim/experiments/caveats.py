@@ -1,6 +1,6 @@
 """What a reader must know before trusting the figures of a run, and what makes a run not worth its figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -16,9 +16,17 @@ __all__ = ["assert_fits", "caveats", "longest_context"]
 
 
 def caveats(
-    scenario: Scenario, pairs: Sequence[Pair], recorded: Recorded | None, longest: Mapping[int, int]
+    scenario: Scenario,
+    pairs: Sequence[Pair],
+    recorded: Recorded | None,
+    longest: Mapping[int, int],
+    created: Collection[tuple[str, str]],
 ) -> tuple[str, ...]:
-    """Return the warnings of a run; ``longest`` is :func:`longest_context` by workload, over all replications."""
+    """Return the warnings of a run.
+
+    ``longest`` is :func:`longest_context` by workload, over all replications; ``created`` are the (strategy, model)
+    pairs that created an explicit cache in any.
+    """
     found = [str(problem) for problem in scenario.book.warnings]
     until = max(arm.spec.start_ms + _traffic_ms(arm, recorded) for arm in scenario.arms)
     if (stale := scenario.book.stale(until)) is not None:
@@ -32,6 +40,8 @@ def caveats(
         wanted = pair.plan.cache is not None and pair.plan.cache.populations != 0 and pair.workload in longest
         if wanted and (why := _never_cached(pair, longest[pair.workload])):
             found.append(f"{pair.arm.name} on {pair.model} caches nothing: {why}")
+        elif wanted and (pair.arm.name, pair.model) not in created:
+            found.append(f"{pair.arm.name} on {pair.model} created no cache: no request was due to create one")
     return tuple(dict.fromkeys(found))
 
 

@@ -46,6 +46,7 @@ def run(
     """
     times = scenario.replications if replications is None else replications
     root = scenario.seed if seed is None else seed
+    _check(scenario, times, root, baseline)
     recorded = recorded_of(scenario)
     pairs = pairs_of(scenario, recorded)
     cells: list[Cell] = []
@@ -65,9 +66,24 @@ def run(
                 kept.append(Kept(pair.arm.name, pair.model, replication, ledger))
             if progress is not None:
                 progress(len(cells), len(pairs) * times)
-    warnings = caveats(scenario, pairs, recorded, longest)
+    created = {(cell.strategy, cell.model) for cell in cells if cell.caches}
+    warnings = caveats(scenario, pairs, recorded, longest, created)
     horizon = scenario.spec.workload.horizon if recorded is None else recorded.horizon
     return _result(scenario, cells, kept, pairs, horizon, times, root, baseline, warnings)
+
+
+def _check(scenario: Scenario, times: int, seed: int, baseline: str | None) -> None:
+    """Refuse arguments that no run can have; the scenario's own are in order already."""
+    names = [arm.name for arm in scenario.arms]
+    problems = []
+    if times < 1:
+        problems.append(Problem("run", 0, "replications", "must be at least 1", "a whole number", times))
+    if not 0 <= seed < 1 << 128:
+        problems.append(Problem("run", 0, "seed", "out of range", "a whole number from 0 to 2^128 - 1", seed))
+    if baseline is not None and baseline not in names:
+        problems.append(Problem("run", 0, "baseline", "unknown strategy", nearest(baseline, names), baseline))
+    if problems:
+        raise InputError(problems)
 
 
 def _result(
@@ -82,10 +98,6 @@ def _result(
     warnings: tuple[str, ...],
 ) -> Result:
     strategies = tuple(arm.name for arm in scenario.arms)
-    chosen = baseline or scenario.baseline
-    if chosen not in strategies:
-        hint = nearest(chosen, strategies)
-        raise InputError([Problem("command line", 0, "--baseline", "unknown strategy", hint, chosen)])
     order = {(pair.arm.name, pair.model): position for position, pair in enumerate(pairs)}
     cells.sort(key=lambda cell: (order[cell.strategy, cell.model], cell.replication))
     return Result(
@@ -97,7 +109,7 @@ def _result(
         horizon_ms=horizon_ms,
         strategies=strategies,
         models=tuple(scenario.spec.models),
-        baseline=chosen,
+        baseline=baseline or scenario.baseline,
         patience_target=scenario.spec.patience_target,
         ranked=scenario.spec.close == "drain",
         random=times == 1 or _varies(cells, times),

@@ -20,7 +20,6 @@ __all__ = ["run_report"]
 Json = dict[str, Any]
 
 QUANTILES = ("p50", "p95", "p99")
-LATENCY = ("p50 latency", "p95", "p99")
 
 
 def run_report(summary: Json) -> Iterator[RenderableType]:
@@ -32,8 +31,7 @@ def run_report(summary: Json) -> Iterator[RenderableType]:
         yield _costs(summary, model, pairs)
         yield _bill(model, pairs)
         yield _answers(model, pairs)
-        if len(pairs[0]["streams"]) > 1:
-            yield _streams(model, pairs)
+        yield _waits(model, pairs)
     yield Text()
     yield Text(verdict(summary), style="bold")
     yield Text(_reading(summary), style="dim")
@@ -63,13 +61,13 @@ def _costs(summary: Json, model: str, pairs: Sequence[Json]) -> Table:
     dollars = Dollars(pair["cost_usd"]["mean"] for pair in pairs)
     beside = {c["strategy"]: c for c in summary["comparisons"] if c["model"] == model}
     several = summary["replications"] > 1
-    spread = ["p5 to p95"] if several else []
+    spread = ["p5, p50, p95"] if several else []
     versus = [f"against {summary['baseline']}", "saving %", "cheapest in"] if beside else []
     table = _table(f"Cost of the run on {model}", ["strategy", "mean cost", *spread, *versus])
     for pair in pairs:
         cost = pair["cost_usd"]
         row = [pair["strategy"], dollars.plus_minus(cost["mean"], cost["lo"], cost["hi"])]
-        row += [f"{dollars.text(cost['p5'])} to {dollars.text(cost['p95'])}"] if several else []
+        row += [", ".join(dollars.text(cost[q]) for q in ("p5", "p50", "p95"))] if several else []
         row += _versus(dollars, beside[pair["strategy"]]) if beside else []
         table.add_row(*row, style=_mark(summary, pair))
     return table
@@ -99,30 +97,39 @@ def _bill(model: str, pairs: Sequence[Json]) -> Table:
 
 
 def _answers(model: str, pairs: Sequence[Json]) -> Table:
-    """Return what the callers met: hits, latency, patience, and what became of their requests."""
+    """Return what the callers met: hits, patience, and what became of their requests."""
     hits = [source for source in ("implicit", "explicit") if any(pair["hit_ratio"][source] for pair in pairs)]
     asked, ends = _ends(pairs)
-    columns = ["strategy", *(f"{source}\nhits %" for source in hits), *LATENCY, "in\npatience %", *ends]
+    twice = ["paid twice"] if any(pair["duplicates"] for pair in pairs) else []
+    columns = ["strategy", *(f"{source} hits %" for source in hits), "in patience %", *ends, *twice]
     table = _table(f"Answers on {model}{asked}", columns)
     for pair in pairs:
         between = pair["intervals"]["hit_ratio"]
         caught = [percent(pair["hit_ratio"][source], *between[source]) for source in hits]
-        table.add_row(pair["strategy"], *caught, *_waits(pair), *_counts(pair, ends))
+        again = [count(pair["duplicates"])] if twice else []
+        table.add_row(pair["strategy"], *caught, _in_patience(pair), *_counts(pair, ends), *again)
     return table
 
 
-def _streams(model: str, pairs: Sequence[Json]) -> Table:
-    """Return the waits of each stream, strategy by strategy."""
-    _, ends = _ends([row for pair in pairs for row in pair["streams"].values()])
-    ends = list(dict.fromkeys(["requests", *ends]))
-    table = _table(f"Answers by stream on {model}", ["stream", "strategy", *LATENCY, "in patience %", *ends], keys=2)
-    for stream in pairs[0]["streams"]:
-        for number, pair in enumerate(pairs):
-            row = pair["streams"][stream]
-            name = stream if number == 0 else ""
-            table.add_row(name, pair["strategy"], *_waits(row), *_counts(row, ends))
+def _waits(model: str, pairs: Sequence[Json]) -> Table:
+    """Return how long answers took, over all streams and stream by stream, strategy by strategy."""
+    names = list(pairs[0]["streams"])
+    groups = [("all", pairs)] if len(names) > 1 else []
+    groups += [(name, [pair["streams"][name] for pair in pairs]) for name in names]
+    _, ends = _ends([row for _, rows in groups for row in rows])
+    columns = ["stream", "strategy", "mean", *QUANTILES, "in patience %", *(["requests"] if "requests" in ends else [])]
+    table = _table(f"Time from a request to its answer on {model}", columns, keys=2)
+    for group, rows in groups:
+        for number, (pair, row) in enumerate(zip(pairs, rows, strict=True)):
+            counted = _counts(row, ["requests"]) if "requests" in ends else []
+            waits = [duration(row["latency_s"][q], *row["intervals"]["latency_s"][q]) for q in ("mean", *QUANTILES)]
+            table.add_row(group if number == 0 else "", pair["strategy"], *waits, _in_patience(row), *counted)
         table.add_section()
     return table
+
+
+def _in_patience(row: Json) -> str:
+    return percent(row["within_patience"], *row["intervals"]["within_patience"])
 
 
 def _ends(rows: Sequence[Json]) -> tuple[str, list[str]]:
@@ -134,12 +141,6 @@ def _ends(rows: Sequence[Json]) -> tuple[str, list[str]]:
     pending = any(row["requests"]["pending"] for row in rows)
     ends = ["failed", "expired", *(["pending"] if pending else [])]
     return ("", ["requests", *ends]) if len(asked) > 1 else (f" to {count(*asked)} requests a run", ends)
-
-
-def _waits(row: Json) -> list[str]:
-    between = row["intervals"]
-    waits = [duration(row["latency_s"][q], *between["latency_s"][q]) for q in QUANTILES]
-    return [*waits, percent(row["within_patience"], *between["within_patience"])]
 
 
 def _counts(row: Json, ends: Sequence[str]) -> list[str]:
@@ -173,7 +174,8 @@ def _reading(summary: Json) -> str:
     tail = f"; p5 and p95 of the cost would need {needed} replications for an interval" if runs < needed else ""
     return (
         f"± is half of a {summary['level']:.0%} interval over {runs:,} replications of the same luck for every "
-        f"strategy (differences are paired){tail}. Hits are cached over prompt tokens; in patience is of all requests."
+        f"strategy (differences are paired){tail}. Hits are cached over prompt tokens; in patience is of all requests; "
+        "paid twice are calls that were billed although another one answered."
     )
 
 

@@ -178,7 +178,7 @@ class BatchQueue:
                 uncached = reading.prompt - reading.cached
                 sequential = world.rules.implicit.at_arrival or world.rules.implicit.in_batch == 2
                 wait = 0 if sequential else first_token_ms(law_, uncached, reading.cached, world.slowness[request])
-                implicit.leave(request, world.clock.now + wait)
+                implicit.leave(request, world.clock.now + wait, world.epoch().until)
 
     def _seen(self, job: Job) -> None:
         """Look at a job that has ended: settle its members, or put them into another job."""

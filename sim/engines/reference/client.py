@@ -123,7 +123,7 @@ class Client:
                 if world.rules.implicit.at_arrival
                 else first_token_ms(epoch.latency, prompt - cached, cached, slowness)
             )
-            self.implicit.leave(request, now + wait)
+            self.implicit.leave(request, now + wait, epoch.until)
         meter.model[request], meter.mode[request], meter.job[request] = epoch.model, Mode.STANDARD, -1
         meter.prompt[request], meter.cached[request], meter.source[request] = prompt, cached, source
         meter.sent[request], meter.attempts[request] = now, meter.attempts[request] + 1

@@ -24,7 +24,7 @@ class ImplicitCache:
         self._leaf, self._luck = trace.leaf.tolist(), trace.luck.tolist()
         self._retention = physics.retention_ms.tolist()
         self._until = [0] * len(self._parent)
-        self._coming: list[tuple[int, int]] = []  # (instant, request)
+        self._coming: list[tuple[int, int, int]] = []  # (instant, request, end of its model)
 
     def hit(self, request: int, now: int, minimum: int) -> int:
         """Return the tokens of the request's prompt that the service reads from its cache now."""
@@ -33,10 +33,13 @@ class ImplicitCache:
         tokens = hit_tokens(self._live(self._leaf[request], now), self._rules.block, minimum)
         return tokens if tokens and self._luck[request] < chance_of(tokens, self._rules.steps) else 0
 
-    def leave(self, request: int, available: int) -> None:
-        """Make the request's prefix available to others from an instant that is not past."""
-        if self._leaf[request] >= 0:
-            heapq.heappush(self._coming, (available, request))
+    def leave(self, request: int, available: int, cap: int) -> None:
+        """Make the request's prefix available to others from an instant that is not past, until its model ends.
+
+        ``cap`` is the end of the model that served the request, -1 = none: another model has another cache.
+        """
+        if self._leaf[request] >= 0 and not 0 <= cap <= available:
+            heapq.heappush(self._coming, (available, request, cap))
 
     def _live(self, node: int, now: int) -> int:
         """Return the tokens of the longest live prefix that ends at the node or above it."""
@@ -57,12 +60,13 @@ class ImplicitCache:
     def _has_tokens(self, node: int) -> bool:
         """Return whether the node adds tokens to its parent: one that adds none hides nothing."""
         above = self._parent[node]
-        return self._depth[node] > (self._depth[above] if above >= 0 else 0)
+        return int(self._depth[node]) > (self._depth[above] if above >= 0 else 0)
 
     def _store_until(self, now: int) -> None:
         while self._coming and self._coming[0][0] <= now:
-            instant, request = heapq.heappop(self._coming)
-            self._store(self._leaf[request], instant, instant + self._retention[request])
+            instant, request, cap = heapq.heappop(self._coming)
+            until = instant + self._retention[request]
+            self._store(self._leaf[request], instant, min(until, cap) if cap >= 0 else until)
 
     def _store(self, node: int, now: int, until: int) -> None:
         lives = self._until
