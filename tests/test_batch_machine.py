@@ -114,7 +114,7 @@ def cases(draw, caches=True):
     return trace, plan, service, physics(trace, slowness=slowness, turnaround=turnaround, attempts=plan.batch.attempts)
 
 
-def equal(case):
+def assert_equal(case):
     ledger = run(*case)
     assert differences(ledger, Twin(*case).play()) == []
     for state in ledger.job_state.tolist():
@@ -126,13 +126,13 @@ def equal(case):
 @settings(max_examples=times(100), deadline=None)
 def test_the_batch_flow_equals_its_twin(case):
     """Collecting, sending, running, looking, failing, resubmitting, falling back: each integer is the twin's."""
-    equal(case)
+    assert_equal(case)
 
 
 @given(cases())
 @settings(max_examples=times(250), deadline=None)
 def test_batch_with_caches_equals_its_twin(case):
     """Caches held for jobs, renewed, forbidden at run time, waited for or missed: each integer is the twin's."""
-    ledger = equal(case)
+    ledger = assert_equal(case)
     event(f"caches {min(len(ledger.cache_born), 3)}")
     event(f"duplicates {min(len(ledger.duplicate_request), 2)}")

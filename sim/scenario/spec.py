@@ -1,0 +1,82 @@
+"""The keys of a scenario file, as pydantic reads them."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field
+
+from sim.document import Strict
+from sim.providers.client import ClientOptions
+from sim.strategies import AnySpec
+from sim.units import DAY, Duration, Instant, Positive, PositiveDuration, Share, Whole, Zone
+from sim.workload.spec import ContextSpec, StreamSpec, WorkloadSpec
+
+__all__ = ["ReplaySpec", "ScenarioSpec"]
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_ONE_MS = dt.timedelta(milliseconds=1)
+_MOST_SEED = 2**128 - 1
+
+
+def _with_kinds(value: object) -> object:
+    """Let the name of a strategy be its kind, unless it says another."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: {"kind": name, **options} if isinstance(options, Mapping) else options for name, options in value.items()
+    }
+
+
+class ReplaySpec(Strict):
+    """``[replay]``: the traffic is a recorded trace; what is random is the service."""
+
+    trace: str  # a path, relative to the scenario's file
+    format: Literal["auto", "mooncake", "azure", "kvct", "log"] = "auto"
+    patience: Duration = 60_000
+    sort: bool = False  # put an unsorted log in order
+
+
+class ScenarioSpec(Strict):
+    """The keys of a scenario file."""
+
+    question: Annotated[str, Field(min_length=1)]
+    start: Instant
+    horizon: PositiveDuration | None = None
+    time_zone: Zone = ZoneInfo("UTC")
+    load: Positive = 1.0
+    contexts: dict[str, ContextSpec] = {}
+    streams: dict[str, StreamSpec] = {}
+    replay: ReplaySpec | None = None
+    book: str = "google"
+    models: Annotated[list[str], Field(min_length=1)]
+    strategies: Annotated[
+        dict[str, Annotated[AnySpec, Field(discriminator="kind")]], Field(min_length=1), BeforeValidator(_with_kinds)
+    ]
+    baseline: str | None = None  # the strategy that the others are compared with; default: the first
+    seed: Annotated[int, Field(strict=True, ge=0, le=_MOST_SEED)] = 1
+    replications: Annotated[Whole, Field(ge=1, le=1_000_000)] = 30
+    patience_target: Share = 0.95  # of the requests, to be answered within patience
+    close: Literal["drain", "cut"] = "drain"
+    most_requests: Positive = 1e9  # expected, above which a scenario is taken for a mistake
+    client: ClientOptions = ClientOptions()
+    terms: dict[str, Any] = {}  # laid over the book's
+    service: dict[str, Any] = {}  # laid over the book's
+
+    @property
+    def workload(self) -> WorkloadSpec:
+        """Return the part that is realised; the workload of a replay has no streams of its own."""
+        return WorkloadSpec.model_construct(
+            start=self.start,
+            horizon=self.horizon or DAY,
+            time_zone=self.time_zone,
+            load=self.load,
+            contexts=self.contexts,
+            streams=self.streams,
+        )
+
+    @property
+    def start_ms(self) -> int:
+        """Return the start in ms since the Unix epoch."""
+        return (self.start - _EPOCH) // _ONE_MS
