@@ -80,7 +80,7 @@ class Ledger(NamedTuple):
     cache_born: Ints  # (m,) ms: start of the creating call; the TTL and the storage run from here
     cache_until: Ints  # (m,) ms: deleted or expired
     cache_committed: Ints  # (m,) ms: the last expiry that was asked for; never before cache_until
-    cache_reads: Ints  # (m,) requests that read it
+    cache_reads: Ints  # (m,) reads in the whole run, also of a run that was cut
     job_created: Ints  # (j,) ms
     job_started: Ints  # (j,) ms, -1 = never ran
     job_done: Ints  # (j,) ms, -1 = not ended

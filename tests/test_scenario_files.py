@@ -2,10 +2,13 @@
 
 import pytest
 
+import sim
 import sim.engines.reference.engine
+import sim.experiments.montecarlo
 from sim.document import parse, read
 from sim.errors import InputError
 from sim.scenario import load, read_scenario, shipped
+from sim.workload.realise import realise
 
 GOOD = """\
 question = "?"
@@ -237,3 +240,31 @@ def test_every_shipped_scenario_is_read(name):
     made = load(name)
     assert made.question.endswith("?")
     assert read(shipped()[name]).data["question"] == made.question
+
+
+def test_a_mistake_of_the_file_hides_none_of_its_names():
+    """An unknown key is told together with unknown models, strategies and contexts, and with wrong assumptions."""
+    wrong = """[service]
+slownes_cv = 0.1
+[terms]
+creation = "paid"
+[contexts.other]
+under = "docz"
+tokens = 9
+"""
+    text = GOOD.replace(MODELS, '"gemini-2.5-flsh"').replace(SEED, 'seed = 1\nbaseline = "nine"\nhorizn = "1h"') + wrong
+    with pytest.raises(InputError) as caught:
+        read_scenario(parse(text.encode(), "s.toml"), "s")
+    told = str(caught.value)
+    for part in ("horizn: unknown key", "'gemini-2.5-flsh'", "'nine'", "slownes_cv: unknown key", "'paid'", "'docz'"):
+        assert part in told, part
+    assert len(caught.value.problems) == 6
+
+
+def test_a_prompt_too_long_in_the_last_replication_is_told_before_the_first_is_simulated(monkeypatch):
+    """27: every realisation is looked at first, so no finished work is thrown away."""
+    monkeypatch.setattr(sim.experiments.montecarlo, "ledger_of", lambda *_: pytest.fail("simulated"))
+    rare = scenario("fresh = 100", 'fresh = { law = "lognormal", mean = "20k", cv = 6.0 }', sets=["horizon=4h"])
+    with pytest.raises(InputError, match=r"above the context window of gemini-2\.5-flash"):
+        sim.run(rare, replications=200)
+    assert realise(rare.arms[0].spec.workload, rare.seed, 0).prompt.max() < 1_048_576

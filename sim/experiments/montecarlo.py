@@ -14,6 +14,7 @@ from sim.experiments.simulate import ledger_of
 from sim.ledger import JobState, Ledger, Source, Status
 from sim.scenario import Scenario
 from sim.trace import Trace
+from sim.traces import Recorded
 
 __all__ = ["Progress", "run"]
 
@@ -51,15 +52,12 @@ def run(
     pairs = pairs_of(scenario, recorded)
     cells: list[Cell] = []
     kept: list[Kept] = []
-    longest: dict[int, int] = {}  # workload that had requests -> tokens of the longest context that may be cached
+    longest = _surveyed(scenario, pairs, recorded, root, times)
     for replication in range(times):
         traces: dict[int, Trace] = {}
         for pair in pairs:
             if pair.workload not in traces:
-                trace = traces[pair.workload] = realised(pair.arm, recorded, root, replication)
-                if trace.requests:
-                    longest[pair.workload] = max(longest.get(pair.workload, 0), longest_context(trace))
-            assert_fits(scenario, pair, traces[pair.workload])
+                traces[pair.workload] = realised(pair.arm, recorded, root, replication)
             cell, ledger = _cell(scenario, pair, traces[pair.workload], replication)
             cells.append(cell)
             if keep_requests:
@@ -70,6 +68,26 @@ def run(
     warnings = caveats(scenario, pairs, recorded, longest, created)
     horizon = scenario.spec.workload.horizon if recorded is None else recorded.horizon
     return _result(scenario, cells, kept, pairs, horizon, times, root, baseline, warnings)
+
+
+def _surveyed(
+    scenario: Scenario, pairs: list[Pair], recorded: Recorded | None, seed: int, times: int
+) -> dict[int, int]:
+    """Look at every realisation before the first is simulated, so that a prompt too long ends no long run late.
+
+    Drawing a workload takes a small part of the time of simulating it. Returns the tokens of the longest context that
+    may be cached, by workload; a workload without a request is left out.
+    """
+    longest: dict[int, int] = {}
+    for replication in range(times):
+        traces: dict[int, Trace] = {}
+        for pair in pairs:
+            if pair.workload not in traces:
+                trace = traces[pair.workload] = realised(pair.arm, recorded, seed, replication)
+                if trace.requests:
+                    longest[pair.workload] = max(longest.get(pair.workload, 0), longest_context(trace))
+            assert_fits(scenario, pair, traces[pair.workload])
+    return longest
 
 
 def _check(scenario: Scenario, times: int, seed: int, baseline: str | None) -> None:
@@ -134,7 +152,7 @@ def _varies(cells: list[Cell], times: int) -> bool:
 
 
 def _cell(scenario: Scenario, pair: Pair, trace: Trace, replication: int) -> tuple[Cell, Ledger]:
-    ledger = ledger_of(pair, trace)
+    ledger, cut_off = ledger_of(pair, trace), pair.arm.spec.close == "cut"
     bill = rate(ledger, scenario.book, pair.arm.terms)
     states = np.bincount(ledger.job_state, minlength=len(JobState)).tolist()
     cell = Cell(
@@ -146,7 +164,7 @@ def _cell(scenario: Scenario, pair: Pair, trace: Trace, replication: int) -> tup
         streams=tuple(_stream(trace, ledger, number, name) for number, name in enumerate(trace.streams)),
         jobs={state.name.lower(): states[state] for state in JobState if states[state]},
         caches=len(ledger.cache_born),
-        unread_caches=int(np.count_nonzero(ledger.cache_reads == 0)),
+        unread_caches=None if cut_off else int(np.count_nonzero(ledger.cache_reads == 0)),
         duplicates=len(ledger.duplicate_request),
     )
     return cell, ledger

@@ -39,7 +39,7 @@ class Cell:
     streams: tuple[StreamCell, ...]
     jobs: dict[str, int]  # batch jobs by state, in lower case; states that did not occur are left out
     caches: int  # explicit caches created
-    unread_caches: int  # of them never read
+    unread_caches: int | None  # of them never read; None where the run was cut, since some are read later
     duplicates: int  # calls that were billed although another one settled the same request
 
 

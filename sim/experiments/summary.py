@@ -57,6 +57,7 @@ def _pair(result: Result, strategy: str, model: str) -> Json:
     quantiles = {name: stats.quantile_interval(costs, q, LEVEL) for name, q in COST_QUANTILES.items()}
     answers = _answers([cell.streams for cell in cells])
     intervals = answers.pop("intervals")
+    unread = [cell.unread_caches for cell in cells]
     document: Json = {
         "strategy": strategy,
         "model": model,
@@ -76,7 +77,7 @@ def _pair(result: Result, strategy: str, model: str) -> Json:
         "jobs": _jobs(cells),
         "caches": {
             "created": _mean_count([cell.caches for cell in cells]),
-            "unread": _mean_count([cell.unread_caches for cell in cells]),
+            "unread": None if None in unread else _mean_count([n for n in unread if n is not None]),
         },
         "duplicates": _mean_count([cell.duplicates for cell in cells]),
         "intervals": {"cost_usd": {name: _bounds(found) for name, found in quantiles.items()}, **intervals},

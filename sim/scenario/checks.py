@@ -12,7 +12,7 @@ from sim.strategies import AnySpec
 from sim.strategies.options import BatchOptions, CacheOptions
 from sim.workload import civil, rules
 
-__all__ = ["problems_of", "unchangeable"]
+__all__ = ["problems_of", "unchangeable", "unknown_names"]
 
 _COMMON = ("models", "strategies", "baseline", "seed", "replications", "book", "question", "close", "patience_target")
 
@@ -31,19 +31,48 @@ def problems_of(document: Document, spec: ScenarioSpec, book: Book) -> list[Prob
     """Return what is wrong with a scenario whose every table is right in itself."""
     problems = _traffic(document, spec)
     dated = not problems and spec.replay is None
-    for index, model in enumerate(spec.models):
-        if model not in book.models:
-            problems.append(document.problem(("models", index), "unknown model", nearest(model, book.models), model))
+    problems += _models_and_baseline(document, book)
     if len(set(spec.models)) < len(spec.models):
         problems.append(document.problem(("models",), "a model is named twice", "each model once"))
-    if spec.baseline is not None and spec.baseline not in spec.strategies:
-        hint = nearest(spec.baseline, spec.strategies)
-        problems.append(document.problem(("baseline",), "unknown strategy", hint, spec.baseline))
     for name, strategy in spec.strategies.items():
         problems += _contexts(document, spec, name, strategy)
         problems += _times(document, spec.workload.clock, name, strategy) if dated else []
         problems += _offers(document, spec, book, name, strategy)
     return problems
+
+
+def unknown_names(document: Document, book: Book | None) -> list[Problem]:
+    """Return the names that a document uses and that nothing in it or in its book has; it may be no scenario yet."""
+    contexts = _table(document, "contexts")
+    used = [(("streams", name, "context"), table) for name, table in _table(document, "streams").items()]
+    used += [(("contexts", name, "under"), table) for name, table in contexts.items()]
+    named = [(path, table[path[-1]]) for path, table in used if isinstance(table, dict) and path[-1] in table]
+    return [
+        *_models_and_baseline(document, book),
+        *(
+            document.problem(path, "unknown context", nearest(name, contexts), name)
+            for path, name in named
+            if isinstance(name, str) and name not in contexts
+        ),
+    ]
+
+
+def _models_and_baseline(document: Document, book: Book | None) -> list[Problem]:
+    models, baseline = document.data.get("models"), document.data.get("baseline")
+    strategies = _table(document, "strategies")
+    problems = [
+        document.problem(("models", index), "unknown model", nearest(model, book.models), model)
+        for index, model in enumerate(models if isinstance(models, list) else [])
+        if book is not None and isinstance(model, str) and model not in book.models
+    ]
+    if isinstance(baseline, str) and baseline not in strategies:
+        problems.append(document.problem(("baseline",), "unknown strategy", nearest(baseline, strategies), baseline))
+    return problems
+
+
+def _table(document: Document, name: str) -> dict[str, Any]:
+    table = document.data.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def _traffic(document: Document, spec: ScenarioSpec) -> list[Problem]:

@@ -1,7 +1,7 @@
 """Reading a scenario: the file, its overrides, its price book, and the arms that its strategies make."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from sim.providers.load import load_book
 from sim.providers.prices import Book, Terms
 from sim.providers.resolve import merged
 from sim.providers.service import Service
-from sim.scenario.checks import problems_of, unchangeable
+from sim.scenario.checks import problems_of, unchangeable, unknown_names
 from sim.scenario.spec import ScenarioSpec
 from sim.strategies import AnySpec
 from sim.strategies.options import BatchOptions, Setting
@@ -130,7 +130,8 @@ def read_scenario(document: Document, name: str, *, sets: Sequence[str] = (), bo
     try:
         spec = validate(document, ScenarioSpec)
     except InputError as error:
-        raise InputError(dict.fromkeys([*problems, *error.problems])) from None
+        found = [*problems, *error.problems, *_despite(document, opened)]
+        raise InputError(dict.fromkeys(found)) from None
     if opened is None:
         raise InputError(problems)
     problems += problems_of(document, spec, opened)
@@ -182,18 +183,37 @@ def _arm(document: Document, base: ScenarioSpec, book: Book, name: str) -> Arm:
         spec = validate(document, ScenarioSpec)
         if problems := [*problems_of(document, spec, book), *unchangeable(document, changes, name)]:
             raise InputError(problems)
-    problems, service, terms = [], None, None
+    return Arm(name, spec.strategies[name], spec, *_assumed(document, book, spec.service, spec.terms))
+
+
+def _assumed(
+    document: Document, book: Book, service: Mapping[str, Any], terms: Mapping[str, Any]
+) -> tuple[Service, Terms]:
+    """Return the book's service and terms under those of a scenario; raise every mistake in both."""
+    problems: list[Problem] = []
     try:
-        service = validate(document, Service, merged(book.service, spec.service), ("service",))
+        resolved = validate(document, Service, merged(book.service, service), ("service",))
     except InputError as error:
         problems += error.problems
     try:
-        terms = validate(document, Terms, {**book.terms.model_dump(), **spec.terms}, ("terms",))
+        chosen = validate(document, Terms, {**book.terms.model_dump(), **terms}, ("terms",))
     except InputError as error:
         problems += error.problems
-    if service is None or terms is None:
+    if problems:
         raise InputError(problems)
-    return Arm(name, spec.strategies[name], spec, service, terms)
+    return resolved, chosen
+
+
+def _despite(document: Document, book: Book | None) -> list[Problem]:
+    """Return what else is wrong with a document that is no scenario: its mistakes are told all at once."""
+    problems = unknown_names(document, book)
+    tables = [document.data.get(name, {}) for name in ("service", "terms")]
+    if book is not None and all(isinstance(table, dict) for table in tables):
+        try:
+            _assumed(document, book, *tables)
+        except InputError as error:
+            problems += error.problems
+    return problems
 
 
 def _plain(value: Any) -> Any:
