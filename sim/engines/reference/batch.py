@@ -1,48 +1,19 @@
 """The Batch API and its client: collect, send a job, look at it, settle or try again; guard deadlines."""
 
-from dataclasses import dataclass, field
-
 from sim.engines.laws import jobs as law
 from sim.engines.laws.draws import redraw
 from sim.engines.laws.latency import first_token_ms
 from sim.engines.reference.client import Client
 from sim.engines.reference.clock import BEGIN, END, Kind
 from sim.engines.reference.explicit import Cache
+from sim.engines.reference.job import Job, Reading
 from sim.engines.reference.world import World
 from sim.ledger import JobState, Mode, Status
 from sim.strategies.decision import NEVER, BatchPlan, CacheUse
 
-__all__ = ["BatchQueue", "Job"]
+__all__ = ["BatchQueue"]
 
 _JOB_DRAW = 1 << 16  # attempts of a job's own draw, far from those of its members
-
-
-@dataclass(slots=True)
-class Reading:
-    """What one member of a job met when the job ran."""
-
-    model: int
-    prompt: int
-    cached: int
-    source: int
-    forbidden: bool  # 403: the cache that it names was not alive
-
-
-@dataclass(slots=True)
-class Job:
-    """One batch job; its draws and its place among simultaneous events are those of its first member."""
-
-    row: int
-    members: list[int]
-    caches: dict[int, Cache]  # member -> the cache that its request names
-    created: int
-    started: int
-    end: int
-    expired: bool
-    open: int  # members that nobody has claimed from it
-    state: int = JobState.PENDING
-    seen: int = NEVER  # ms: when its client saw that it had ended
-    readings: dict[int, Reading] = field(default_factory=dict)
 
 
 class BatchQueue:
@@ -121,6 +92,7 @@ class BatchQueue:
             self._create(members[0])
 
     def _create(self, first: int) -> None:
+        """Create the job of a closed collection, without those that the guard has claimed meanwhile."""
         members, caches = self._starting.pop(first)
         now, world, rules = self.world.clock.now, self.world, self.world.rules.batch
         gone = [request for request in members if self._claimed[request]]
@@ -189,7 +161,7 @@ class BatchQueue:
             for cache in job.caches.values():
                 self._let_go(cache)
         failed = {request for request in job.members if self._failed(job, request)}
-        job.state = self._outcome(job, failed)
+        job.state = job.outcome(len(failed))
         for request in job.members:
             if self._job_of.get(request) is job:
                 del self._job_of[request]
@@ -206,13 +178,6 @@ class BatchQueue:
             return False
         whole = redraw(self._own[job.members[0]], self._tries[job.members[0]] + _JOB_DRAW) < rules.job_failure
         return whole or job.readings[request].forbidden or redraw(self._failure[request], tries) < rules.failure
-
-    def _outcome(self, job: Job, failed: set[int]) -> int:
-        if job.expired:
-            return JobState.EXPIRED
-        if not failed:
-            return JobState.SUCCEEDED
-        return JobState.FAILED if len(failed) == len(job.members) else JobState.PARTIALLY_SUCCEEDED
 
     def _settle(self, request: int, job: Job) -> None:
         meter, reading = self.world.meter, job.readings[request]
