@@ -24,9 +24,9 @@ _TWINS = [
 
 @pytest.mark.parametrize("law", _TWINS)
 def test_the_engine_equals_its_twins_over_many_more_examples(law):
-    """Each twin is tried on eight times the examples of the default run, drawn anew."""
+    """Each twin is tried on eight times the examples of the default run: drawn anew, but the same each time in CI."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__).parent / law)]
-    more = {**os.environ, "GCSIM_EXAMPLES": "8", "HYPOTHESIS_PROFILE": "dev"}
+    more = {**os.environ, "GCSIM_EXAMPLES": "8"}
     done = subprocess.run(command, capture_output=True, text=True, env=more, check=False)
     assert done.returncode == 0, done.stdout[-5_000:]
     assert "1 passed" in done.stdout

@@ -97,7 +97,10 @@ class CacheOptions(StrategySpec):
 
 
 class BatchOptions(StrategySpec):
-    """How requests are collected into jobs: by size, by age, on a grid, or at times of day; the first that comes."""
+    """How requests are collected into jobs: by size, by age, on a grid, or at times of day; the first that comes.
+
+    A collection that none of them closes is sent after the horizon, once nothing else can happen any more.
+    """
 
     size: Annotated[Whole, Field(ge=1)] | None = None
     window: Duration | None = None
