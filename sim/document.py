@@ -66,6 +66,11 @@ class Document(NamedTuple):
     lines: dict[Loc, int]  # path of a key -> 1-based line
     set_by: dict[Loc, str] = {}  # path of an overridden key -> who set it
 
+    def beside(self, path: str) -> str:
+        """Return a path that the file names: relative to the file where something stands there, else as it is."""
+        near = Path(self.file).parent / path
+        return str(near) if near.is_file() else path
+
     def line(self, path: Sequence[str | int]) -> int:
         """Return the line of a path, or of its nearest parent that has one, or 0."""
         for length in range(len(path), 0, -1):

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from sim.errors import EngineError
 
-__all__ = ["DRAW_BITS", "Ints", "Trace", "check"]
+__all__ = ["DRAW_BITS", "DRAW_COLUMNS", "REQUEST_COLUMNS", "Ints", "Trace", "check", "shared_tokens"]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -50,9 +50,14 @@ class Trace(NamedTuple):
     @property
     def prompt(self) -> Ints:
         """Return the (n,) prompt lengths in tokens."""
-        if not len(self.depth):
-            return self.fresh.copy()
-        return self.fresh + np.where(self.leaf >= 0, self.depth[self.leaf], 0)
+        return self.fresh + shared_tokens(self.leaf, self.depth)
+
+
+def shared_tokens(leaf: Ints, depth: Ints) -> Ints:
+    """Return the (n,) tokens that prompts share with others: the depth of the node that each starts with, 0 = none."""
+    if not len(depth):
+        return np.zeros_like(leaf)
+    return np.where(leaf >= 0, depth[leaf], 0)
 
 
 REQUEST_COLUMNS = Trace._fields[: Trace._fields.index("failure") + 1]

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import re
-from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -29,9 +28,9 @@ __all__ = [
     "Zone",
     "as_duration",
     "as_instant",
-    "as_money",
     "duration",
     "iso",
+    "since_epoch",
 ]
 
 SECOND = 1_000  # ms
@@ -44,6 +43,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d|w)")
 _TOKENS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKM]?)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2})?)\s*/\s*(ms|s|min|m|h|day|d|w)")
 _SCALE = {"": 1, "k": 1_000, "K": 1_000, "M": 1_000_000}
+_EPOCH, _ONE_MS = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.timedelta(milliseconds=1)
 _MAX = 2**53  # beyond it a count is a mistake, and floats in tables would round it
 
 
@@ -161,26 +161,21 @@ def _above_zero(value: Any) -> Any:
     return value
 
 
-def _passed(parse: Any) -> BeforeValidator:
-    """Parse texts once; a value that was parsed already (a model built in Python) passes as it is."""
-    return BeforeValidator(parse)
-
-
 _DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|min|m|h|d|w)\s*)+$"})
 _TOKENS_SCHEMA = WithJsonSchema({"type": ["integer", "string"], "pattern": r"^\d+(\.\d+)?\s*[kKM]?$"})
 
-Duration = Annotated[int, _passed(as_duration), _DURATION_SCHEMA]  # ms
+Duration = Annotated[int, BeforeValidator(as_duration), _DURATION_SCHEMA]  # ms
 PositiveDuration = Annotated[int, BeforeValidator(lambda v: _above_zero(as_duration(v))), _DURATION_SCHEMA]  # ms
-Tokens = Annotated[int, _passed(as_tokens), _TOKENS_SCHEMA]
+Tokens = Annotated[int, BeforeValidator(as_tokens), _TOKENS_SCHEMA]
 PositiveTokens = Annotated[int, BeforeValidator(lambda v: _above_zero(as_tokens(v))), _TOKENS_SCHEMA]
 Rate = Annotated[
-    float, _passed(as_rate), WithJsonSchema({"type": "string", "pattern": r"^\d.*/\s*(ms|s|min|m|h|day|d|w)$"})
+    float, BeforeValidator(as_rate), WithJsonSchema({"type": "string", "pattern": r"^\d.*/\s*(ms|s|min|m|h|day|d|w)$"})
 ]
-Instant = Annotated[dt.datetime, _passed(as_instant)]
+Instant = Annotated[dt.datetime, BeforeValidator(as_instant)]
 TimeOfDay = Annotated[
-    int, _passed(as_time_of_day), WithJsonSchema({"type": "string", "pattern": r"^\d\d:\d\d(:\d\d)?$"})
+    int, BeforeValidator(as_time_of_day), WithJsonSchema({"type": "string", "pattern": r"^\d\d:\d\d(:\d\d)?$"})
 ]
-Zone = Annotated[Any, _passed(as_zone), WithJsonSchema({"type": "string"})]
+Zone = Annotated[Any, BeforeValidator(as_zone), WithJsonSchema({"type": "string"})]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]  # a probability or a part of a whole
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
@@ -205,12 +200,10 @@ def iso(instant: dt.datetime) -> str:
     return instant.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
-def as_money(usd: Fraction, digits: int = 2) -> str:
-    """Return dollars rounded half to even, never ``-0.00``.
+def since_epoch(instant: dt.datetime) -> int:
+    """Return a zoned instant in whole ms since 1970 (UTC), rounded down.
 
-    >>> as_money(Fraction(12345, 1000)), as_money(Fraction(-1, 1000)), as_money(Fraction(1, 3), 4)
-    ('12.34', '0.00', '0.3333')
+    >>> since_epoch(as_instant("1970-01-01T01:00:00.0015+00:30"))
+    1800001
     """
-    scaled = Fraction(usd) * 10**digits
-    value = Decimal(round(scaled)).scaleb(-digits).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
-    return f"{abs(value) if value == 0 else value:f}"
+    return (instant - _EPOCH) // _ONE_MS

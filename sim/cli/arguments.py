@@ -10,7 +10,7 @@ from sim.cli.console import stderr
 from sim.errors import InputError, Problem
 from sim.providers import Book, load_book
 from sim.providers.facts import midnight
-from sim.units import as_instant
+from sim.units import as_instant, since_epoch
 
 __all__ = ["Arguments", "as_day", "warn_of_book"]
 
@@ -60,11 +60,10 @@ def as_day(text: str) -> int:
     except ValueError:
         pass
     try:
-        since = as_instant(text) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+        return since_epoch(as_instant(text))
     except PydanticCustomError:
         what, allowed = "not a day", 'a day such as "2026-12-01", or an instant with its zone'
         raise PydanticCustomError("unit", "{what}; {allowed}", {"what": what, "allowed": allowed}) from None
-    return since // dt.timedelta(milliseconds=1)
 
 
 def warn_of_book(book: Book, at_ms: int) -> None:

@@ -1,6 +1,6 @@
 """From standardised draws to the integers an engine counts with: the formulas of the service's laws of chance."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +9,11 @@ from scipy.special import ndtri
 from sim.engines.laws.draws import redraw
 from sim.engines.laws.latency import SLOWNESS_ONE
 from sim.providers.service import Retention, Service, Turnaround
+from sim.strategies.decision import NEVER
 from sim.trace import DRAW_BITS, Ints, Trace
 
 __all__ = ["Physics", "prepare", "redraws", "retention_ms", "slowness", "turnaround_ms"]
 
-_NEVER = -1
 _LONGEST_MS = 10 * 365 * 86_400_000  # a lognormal tail beyond ten years is of no use to anybody
 
 
@@ -38,9 +38,8 @@ def prepare(trace: Trace, service: Service, attempts: int) -> Physics:
 
 def redraws(draws: Ints, attempt: int) -> Ints:
     """Return :func:`sim.engines.laws.draws.redraw` of a whole column."""
-    if attempt <= 1:
-        return draws
-    return np.array([redraw(draw, attempt) for draw in draws.tolist()], dtype=np.int64)
+    column: Any = draws.astype(np.uint64)  # the law's products need 64 bits without a sign; it is the same arithmetic
+    return np.asarray(redraw(column, attempt)).astype(np.int64)
 
 
 def _uniform(draws: Ints) -> npt.NDArray[np.float64]:
@@ -76,7 +75,7 @@ def turnaround_ms(law: Turnaround, draws: Ints) -> Ints:
     One draw serves the mixture and the component: within a component's slice of (0, 1) the draw is uniform again.
     """
     u = _uniform(draws)
-    times = np.full(len(draws), _NEVER, dtype=np.int64)
+    times = np.full(len(draws), NEVER, dtype=np.int64)
     low = 0.0
     for position, component in enumerate(law.components):
         high = low + component.weight

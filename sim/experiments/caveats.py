@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from sim.errors import InputError
-from sim.experiments.pairs import Pair
+from sim.experiments.pairs import Pair, horizon_ms
 from sim.providers.rules import NOT_OFFERED
-from sim.scenario import Arm, Scenario
+from sim.scenario import Scenario
 from sim.strategies.decision import NEVER
 from sim.trace import Trace
 from sim.traces import Recorded
@@ -28,7 +28,7 @@ def caveats(
     pairs that created an explicit cache in any.
     """
     found = [str(problem) for problem in scenario.book.warnings]
-    until = max(arm.spec.start_ms + _traffic_ms(arm, recorded) for arm in scenario.arms)
+    until = max(arm.spec.start_ms + horizon_ms(arm.spec, recorded) for arm in scenario.arms)
     if (stale := scenario.book.stale(until)) is not None:
         found.append(stale)
     if recorded is not None:
@@ -43,10 +43,6 @@ def caveats(
         elif wanted and (pair.arm.name, pair.model) not in created:
             found.append(f"{pair.arm.name} on {pair.model} created no cache: no request was due to create one")
     return tuple(dict.fromkeys(found))
-
-
-def _traffic_ms(arm: Arm, recorded: Recorded | None) -> int:
-    return arm.spec.workload.horizon if recorded is None else recorded.horizon
 
 
 def longest_context(trace: Trace) -> int:

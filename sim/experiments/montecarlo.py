@@ -1,6 +1,6 @@
 """Run every strategy on the same realisations: one item of work is a replication, drawn once for all of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from sim.billing import rate
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.assumptions import in_force
 from sim.experiments.caveats import assert_fits, caveats, longest_context
-from sim.experiments.pairs import Pair, pairs_of, realised, recorded_of
+from sim.experiments.pairs import Pair, horizon_ms, pairs_of, realised, recorded_of
 from sim.experiments.result import Cell, Kept, Result, StreamCell
 from sim.experiments.simulate import ledger_of
 from sim.ledger import JobState, Ledger, Source, Status
@@ -53,12 +53,9 @@ def run(
     cells: list[Cell] = []
     kept: list[Kept] = []
     longest = _surveyed(scenario, pairs, recorded, root, times)
-    for replication in range(times):
-        traces: dict[int, Trace] = {}
-        for pair in pairs:
-            if pair.workload not in traces:
-                traces[pair.workload] = realised(pair.arm, recorded, root, replication)
-            cell, ledger = _cell(scenario, pair, traces[pair.workload], replication)
+    for replication, trace, sharing in _realisations(pairs, recorded, root, times):
+        for pair in sharing:
+            cell, ledger = _cell(scenario, pair, trace, replication)
             cells.append(cell)
             if keep_requests:
                 kept.append(Kept(pair.arm.name, pair.model, replication, ledger))
@@ -66,7 +63,7 @@ def run(
                 progress(len(cells), len(pairs) * times)
     created = {(cell.strategy, cell.model) for cell in cells if cell.caches}
     warnings = caveats(scenario, pairs, recorded, longest, created)
-    horizon = scenario.spec.workload.horizon if recorded is None else recorded.horizon
+    horizon = horizon_ms(scenario.spec, recorded)
     return _result(scenario, cells, kept, pairs, horizon, times, root, baseline, warnings)
 
 
@@ -79,15 +76,25 @@ def _surveyed(
     may be cached, by workload; a workload without a request is left out.
     """
     longest: dict[int, int] = {}
-    for replication in range(times):
-        traces: dict[int, Trace] = {}
-        for pair in pairs:
-            if pair.workload not in traces:
-                trace = traces[pair.workload] = realised(pair.arm, recorded, seed, replication)
-                if trace.requests:
-                    longest[pair.workload] = max(longest.get(pair.workload, 0), longest_context(trace))
-            assert_fits(scenario, pair, traces[pair.workload])
+    once = times if recorded is None else 1  # the requests of a record are the same in every replication
+    for _, trace, sharing in _realisations(pairs, recorded, seed, once):
+        if trace.requests:
+            workload = sharing[0].workload
+            longest[workload] = max(longest.get(workload, 0), longest_context(trace))
+        for pair in sharing:
+            assert_fits(scenario, pair, trace)
     return longest
+
+
+def _realisations(
+    pairs: list[Pair], recorded: Recorded | None, seed: int, times: int
+) -> Iterator[tuple[int, Trace, list[Pair]]]:
+    """Yield each replication's traces, one at a time, each with the pairs that share it."""
+    workloads = dict.fromkeys(pair.workload for pair in pairs)
+    groups = [[pair for pair in pairs if pair.workload == workload] for workload in workloads]
+    for replication in range(times):
+        for sharing in groups:
+            yield replication, realised(sharing[0].arm, recorded, seed, replication), sharing
 
 
 def _check(scenario: Scenario, times: int, seed: int, baseline: str | None) -> None:
@@ -173,7 +180,6 @@ def _cell(scenario: Scenario, pair: Pair, trace: Trace, replication: int) -> tup
 def _stream(trace: Trace, ledger: Ledger, number: int, name: str) -> StreamCell:
     mine = trace.stream == number
     done = mine & ledger.done_mask
-    latency = np.sort((ledger.done - ledger.arrived)[done])
     status = np.bincount(ledger.status[mine], minlength=len(Status)).tolist()
     waited = (ledger.done - ledger.arrived)[done]
     return StreamCell(
@@ -187,5 +193,5 @@ def _stream(trace: Trace, ledger: Ledger, number: int, name: str) -> StreamCell:
         prompt_tokens=int(ledger.prompt[done].sum()),
         implicit_tokens=int(ledger.cached[done & (ledger.source == Source.IMPLICIT)].sum()),
         explicit_tokens=int(ledger.cached[done & (ledger.source == Source.EXPLICIT)].sum()),
-        latency_ms=latency,
+        latency_ms=np.sort(waited),
     )

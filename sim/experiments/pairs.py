@@ -1,12 +1,11 @@
 """A scenario compiled: every strategy on every model, with the rules and the workload that each meets."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 from sim.billing import padding_pays_from
 from sim.providers.resolve import resolve
 from sim.providers.rules import NOT_OFFERED, Rules
-from sim.scenario import Arm, ReplaySpec, Scenario
+from sim.scenario import Arm, ReplaySpec, Scenario, ScenarioSpec
 from sim.strategies.decision import NEVER, Plan
 from sim.trace import Trace
 from sim.traces import Recorded, load_trace
@@ -14,7 +13,7 @@ from sim.workload.realise import realise
 from sim.workload.realise import replay as realise_replay
 from sim.workload.spec import WorkloadSpec
 
-__all__ = ["Pair", "pairs_of", "realised", "recorded_of"]
+__all__ = ["Pair", "horizon_ms", "pairs_of", "realised", "recorded_of"]
 
 
 class Pair(NamedTuple):
@@ -32,8 +31,12 @@ def recorded_of(scenario: Scenario) -> Recorded | None:
     spec = scenario.spec.replay
     if spec is None:
         return None
-    beside = Path(scenario.document.file).parent / spec.trace
-    return load_trace(beside if beside.is_file() else spec.trace, spec.format, sort=spec.sort)
+    return load_trace(scenario.document.beside(spec.trace), spec.format, sort=spec.sort)
+
+
+def horizon_ms(spec: ScenarioSpec, recorded: Recorded | None) -> int:
+    """Return how long the traffic of a scenario, or of one of its arms, lasts."""
+    return spec.workload.horizon if recorded is None else recorded.horizon
 
 
 def realised(arm: Arm, recorded: Recorded | None, seed: int, replication: int) -> Trace:
@@ -57,10 +60,9 @@ def pairs_of(scenario: Scenario, recorded: Recorded | None) -> list[Pair]:
 
 
 def _pair(scenario: Scenario, arm: Arm, model: str, recorded: Recorded | None, workload: int) -> Pair:
-    horizon = arm.spec.workload.horizon if recorded is None else recorded.horizon
     populations = tuple(arm.spec.contexts) if recorded is None else ("recorded",)
     rules = resolve(scenario.book, model, arm.spec.start_ms, arm.service, arm.spec.client)
-    setting = arm.setting(horizon, _pad_from(scenario, rules), populations)
+    setting = arm.setting(horizon_ms(arm.spec, recorded), _pad_from(scenario, rules), populations)
     return Pair(arm, model, arm.strategy.plan(arm.name, setting), rules, workload)
 
 

@@ -167,9 +167,8 @@ def _book(document: Document, problems: list[Problem]) -> Book | None:
     name = document.data.get("book", ScenarioSpec.model_fields["book"].default)
     if not isinstance(name, str):
         return None  # as the reading of the scenario will tell
-    beside = Path(document.file).parent / name
     try:
-        return load_book(str(beside) if beside.is_file() else name)
+        return load_book(document.beside(name))
     except InputError as error:
         problems += error.problems
         return None

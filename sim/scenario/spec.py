@@ -1,6 +1,5 @@
 """The keys of a scenario file, as pydantic reads them."""
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -10,13 +9,11 @@ from pydantic import BeforeValidator, Field
 from sim.document import Strict
 from sim.providers.client import ClientOptions
 from sim.strategies import AnySpec
-from sim.units import DAY, Duration, Instant, Positive, PositiveDuration, Share, Whole, Zone
+from sim.units import DAY, Duration, Instant, Positive, PositiveDuration, Share, Whole, Zone, since_epoch
 from sim.workload.spec import ContextSpec, StreamSpec, WorkloadSpec
 
 __all__ = ["ReplaySpec", "ScenarioSpec"]
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_ONE_MS = dt.timedelta(milliseconds=1)
 _MOST_SEED = 2**128 - 1
 
 
@@ -79,4 +76,4 @@ class ScenarioSpec(Strict):
     @property
     def start_ms(self) -> int:
         """Return the start in ms since the Unix epoch."""
-        return (self.start - _EPOCH) // _ONE_MS
+        return since_epoch(self.start)

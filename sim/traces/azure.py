@@ -7,13 +7,11 @@ from sim.traces.counts import MOST, count
 from sim.traces.lines import Mistakes, csv_rows
 from sim.traces.prefix_tree import no_tree
 from sim.traces.recorded import Calls, Recorded, assemble, in_order
+from sim.units import since_epoch
 
 __all__ = ["COLUMNS", "read"]
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
-
-_MS = dt.timedelta(milliseconds=1)
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def read(path: str | Path, *, sort: bool = False) -> Recorded:
@@ -40,7 +38,7 @@ def _time(text: str, line: int, mistakes: Mistakes) -> int:
         mistakes.add(line, "TIMESTAMP", "not a date and time", "such as 2023-11-16 18:15:46.6805900", text)
         return 0
     instant = instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
-    ms = (instant - _EPOCH) // _MS
+    ms = since_epoch(instant)
     if not 0 <= ms <= MOST:
         mistakes.add(line, "TIMESTAMP", "before 1970", "a time since 1970", text)
         return 0

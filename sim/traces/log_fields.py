@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from sim.traces.counts import MOST, count, milliseconds, number
 from sim.traces.lines import Mistakes, names_of
+from sim.units import since_epoch
 
 __all__ = ["FIELDS", "FIELD_OF", "TIMES", "Row", "cells_of", "leaves"]
 
@@ -30,9 +31,6 @@ TIMES: Final = ("time_ms", "time_s", "time")  # where several are given the fine
 _WRAPPERS = ("usageMetadata", "usage_metadata", "response", "full_response", "attributes")
 _NAMES = {name: field for field, names in FIELDS.items() for name in names}
 FIELD_OF: Final = _NAMES | {f"{wrapper}.{name}": field for wrapper in _WRAPPERS for name, field in _NAMES.items()}
-
-_MS = dt.timedelta(milliseconds=1)
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Cell(NamedTuple):
@@ -86,7 +84,7 @@ class Row(NamedTuple):
         if instant.tzinfo is None:
             self.wrong("time", "the time zone is missing", allowed, text)
             return 0
-        ms = (instant - _EPOCH) // _MS
+        ms = since_epoch(instant)
         if not 0 <= ms <= MOST:
             self.wrong("time", "before 1970", allowed, text)
             return 0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.trace import Ints
+from sim.trace import Ints, shared_tokens
 from sim.traces.lines import Mistakes
 from sim.traces.prefix_tree import PrefixTree
 
@@ -42,9 +42,7 @@ class Recorded(NamedTuple):
     @property
     def prompt(self) -> Ints:
         """Return the (n,) prompt lengths in tokens."""
-        if not len(self.depth):
-            return self.fresh.copy()
-        return self.fresh + np.where(self.leaf >= 0, self.depth[self.leaf], 0)
+        return self.fresh + shared_tokens(self.leaf, self.depth)
 
 
 @dataclass(slots=True)
@@ -97,11 +95,10 @@ def assemble(
     n = len(order)
     arrive, leaves = column(calls.time), column(leaf)
     arrive = arrive - arrive[:1] if n else arrive
-    shared = np.where(leaves >= 0, tree.depth[leaves], 0) if len(tree.depth) else np.zeros(n, np.int64)
     return Recorded(
         arrive=arrive,
         leaf=leaves,
-        fresh=column(calls.prompt) - shared,
+        fresh=column(calls.prompt) - shared_tokens(leaves, tree.depth),
         output=column(calls.output),
         follows=np.full(n, -1, np.int64),
         think=np.zeros(n, np.int64),

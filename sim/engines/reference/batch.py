@@ -2,7 +2,6 @@
 
 from sim.engines.laws import jobs as law
 from sim.engines.laws.draws import redraw
-from sim.engines.laws.latency import first_token_ms
 from sim.engines.reference.client import Client
 from sim.engines.reference.clock import BEGIN, END, Kind
 from sim.engines.reference.explicit import Cache
@@ -143,14 +142,12 @@ class BatchQueue:
 
     def _leave(self, members: list[int], job: Job) -> None:
         """Let the prompts of a running job leave their prefixes in the service's own cache."""
-        world, implicit = self.world, self.client.implicit
+        rules = self.world.rules.implicit
         for request in members:
-            if implicit is not None and request not in job.caches:
-                reading, law_ = job.readings[request], world.epoch().latency
-                uncached = reading.prompt - reading.cached
-                sequential = world.rules.implicit.at_arrival or world.rules.implicit.in_batch == 2
-                wait = 0 if sequential else first_token_ms(law_, uncached, reading.cached, world.slowness[request])
-                implicit.leave(request, world.clock.now + wait, world.epoch().until)
+            if request not in job.caches:
+                reading = job.readings[request]
+                at_once = rules.at_arrival or rules.in_batch == 2
+                self.client.leave(request, reading.prompt - reading.cached, reading.cached, at_once=at_once)
 
     def _seen(self, job: Job) -> None:
         """Look at a job that has ended: settle its members, or put them into another job."""

@@ -11,7 +11,7 @@ from sim.engines.reference.world import World
 from sim.ledger import Mode, Source, Status
 from sim.strategies.decision import NEVER, CacheUse, Implicit, View
 
-__all__ = ["Client"]
+__all__ = ["Client", "meets_implicit"]
 
 
 class Client:
@@ -115,15 +115,10 @@ class Client:
         world, meter, now = self.world, self.world.meter, self.world.clock.now
         epoch = world.epoch()
         prompt, cached, source = self.read(request, cache, epoch.implicit_minimum)
-        slowness = world.slowness[request]
-        done = now + answer_ms(epoch.latency, prompt - cached, cached, world.output[request], slowness)
-        if self.implicit is not None and cache is None:
-            wait = (
-                0
-                if world.rules.implicit.at_arrival
-                else first_token_ms(epoch.latency, prompt - cached, cached, slowness)
-            )
-            self.implicit.leave(request, now + wait, epoch.until)
+        took = answer_ms(epoch.latency, prompt - cached, cached, world.output[request], world.slowness[request])
+        done = now + took
+        if cache is None:
+            self.leave(request, prompt - cached, cached, at_once=world.rules.implicit.at_arrival)
         meter.model[request], meter.mode[request], meter.job[request] = epoch.model, Mode.STANDARD, -1
         meter.prompt[request], meter.cached[request], meter.source[request] = prompt, cached, source
         meter.sent[request], meter.attempts[request] = now, meter.attempts[request] + 1
@@ -140,6 +135,13 @@ class Client:
             return prompt + padding, cache.tokens, Source.EXPLICIT
         hit = 0 if self.implicit is None else self.implicit.hit(request, world.clock.now, implicit_minimum)
         return prompt, hit, Source.IMPLICIT if hit else Source.NONE
+
+    def leave(self, request: int, uncached: int, cached: int, *, at_once: bool) -> None:
+        """Let a call that starts now leave its prefix to the service: at once, or from its first token on."""
+        if self.implicit is not None:
+            world, epoch = self.world, self.world.epoch()
+            wait = 0 if at_once else first_token_ms(epoch.latency, uncached, cached, world.slowness[request])
+            self.implicit.leave(request, world.clock.now + wait, epoch.until)
 
     def settle(self, request: int, status: int, done: int) -> None:
         """Write down how a request ended, and let its session go on from there."""
