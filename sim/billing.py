@@ -3,23 +3,27 @@
 from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from math import ceil
 from operator import mul
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sim.errors import EngineError
+from sim.errors import EngineError, PriceMissing
 from sim.ledger import Ledger, Mode, Source, Status
 from sim.providers.prices import LINES, PICO, TIERS, Book, Entry, LineName, Terms, Tier
+from sim.providers.rules import SpendLaw
 from sim.trace import Ints
 from sim.units import HOUR
 
-__all__ = ["Bill", "BillLine", "decimal_text", "padding_pays_from", "price_request", "rate"]
+__all__ = ["Bill", "BillLine", "decimal_text", "padding_pays_from", "price_request", "rate", "spend_weights"]
 
 _SAFE = 2**62  # sums of int64 below it cannot wrap
 _NO_LIMIT = np.iinfo(np.int64).max
 _DIGITS = 12  # of an amount that has no finite decimal
+_FREE = Fraction(0)  # every price of the free tier
+_TEXT: tuple[LineName, ...] = ("input", "cached", "output")  # what a call of text uses
 
 
 class BillLine(NamedTuple):
@@ -31,7 +35,7 @@ class BillLine(NamedTuple):
     tier: Tier
     since: int  # ms since the Unix epoch: when the price came into force
     quantity: int  # tokens; of storage token-milliseconds
-    price: Fraction  # picodollars per token; of storage per token-hour; whole but for half of an odd price (`stacked`)
+    price: Fraction  # picodollars per token; of storage per token-hour
 
     @property
     def usd(self) -> Fraction:
@@ -64,7 +68,7 @@ class Bill(NamedTuple):
         return decimal_text(self.total)
 
     def by_line(self) -> dict[LineName, Fraction]:
-        """Return the dollars of each of the five kinds of line, zero where nothing was used."""
+        """Return the dollars of each kind of line, zero where nothing was used."""
         return {name: sum((x.usd for x in self.lines if x.line == name), Fraction(0)) for name in LINES}
 
 
@@ -94,6 +98,8 @@ class _Usage(NamedTuple):
     mode: Ints
     prompt: Ints
     cached: Ints
+    audio: Ints
+    cached_audio: Ints
     output: Ints
     at: Ints  # ms since the Unix epoch
 
@@ -103,7 +109,8 @@ def rate(ledger: Ledger, book: Book, terms: Terms | None = None) -> Bill:
 
     A request is billed if it is ``DONE``, by the model that served it, at the price in force when its service started;
     a duplicate call is billed besides. A prompt above the long-context limit is billed at the long tier as a whole.
-    Raises :class:`PriceMissing` for usage that the book has no price for.
+    Of the free tier every line is there, at a price of zero. Raises :class:`PriceMissing` for usage that the book has
+    no price for.
 
     Parameters
     ----------
@@ -126,19 +133,25 @@ def _calls(ledger: Ledger, model: int) -> _Usage:
     """Return the billed calls that a model served: answered requests, then duplicates."""
     asked = (ledger.status == Status.DONE) & (ledger.model == model)
     again = ledger.duplicate_model == model
-    columns = ("mode", "prompt", "cached", "output", "sent")
-    mode, prompt, cached, output, sent = (
+    columns = ("mode", "prompt", "cached", "audio", "cached_audio", "output", "sent")
+    mode, prompt, cached, audio, cached_audio, output, sent = (
         np.concatenate((getattr(ledger, name)[asked], getattr(ledger, f"duplicate_{name}")[again])) for name in columns
     )
     if np.any((cached < 0) | (cached > prompt) | (output < 0)):
         raise EngineError("the ledger is broken: 0 <= cached <= prompt and 0 <= output must hold for a billed call")
-    return _Usage(mode, prompt, cached, output, sent + ledger.start_ms)
+    heard = audio - cached_audio
+    if np.any((cached_audio < 0) | (cached_audio > cached) | (heard < 0) | (heard > prompt - cached)):
+        raise EngineError("the ledger is broken: audio is a part of the prompt, of its cached tokens and of the others")
+    return _Usage(mode, prompt, cached, audio, cached_audio, output, sent + ledger.start_ms)
 
 
 def _call_lines(calls: _Usage, model: str, book: Book, terms: Terms) -> Iterator[BillLine]:
+    heard = calls.audio - calls.cached_audio
     quantities: tuple[tuple[LineName, Ints], ...] = (
-        ("input", calls.prompt - calls.cached),
-        ("cached", calls.cached),
+        ("input", calls.prompt - calls.cached - heard),
+        ("cached", calls.cached - calls.cached_audio),
+        ("audio_input", heard),
+        ("audio_cached", calls.cached_audio),
         ("output", calls.output),
     )
     groups = _Groups.of(book, model, calls.at, calls.prompt, calls.mode)
@@ -150,11 +163,14 @@ def _call_lines(calls: _Usage, model: str, book: Book, terms: Terms) -> Iterator
 
 def _price(entry: Entry, line: LineName, mode: Mode, tier: Tier, terms: Terms) -> Fraction:
     """Return picodollars per token; the terms decide on cached tokens in batch, and in flex, which has batch prices."""
-    if line != "cached" or mode not in (Mode.BATCH, Mode.FLEX) or terms.batch_cached == "published":
+    if terms.free_tier:
+        return _FREE
+    discounted = line in ("cached", "audio_cached") and mode in (Mode.BATCH, Mode.FLEX)
+    if not discounted or terms.batch_cached == "published":
         return Fraction(entry.price(line, mode, tier))
     entry.price("input", mode, tier)  # the mode itself must be offered
-    standard = entry.price("cached", Mode.STANDARD, tier)
-    return Fraction(standard, 2 if terms.batch_cached == "stacked" else 1)
+    standard = entry.price(line, Mode.STANDARD, tier)
+    return Fraction(standard) / (2 if terms.batch_cached == "stacked" else 1)
 
 
 def _cache_lines(ledger: Ledger, index: int, book: Book, terms: Terms) -> Iterator[BillLine]:
@@ -165,14 +181,26 @@ def _cache_lines(ledger: Ledger, index: int, book: Book, terms: Terms) -> Iterat
     if not tokens.size:
         return
     if terms.creation == "input":
-        groups = _Groups.of(book, model, born, tokens, np.zeros_like(tokens))
-        for entry, mode, tier, quantity in groups.sums(tokens):
-            price = Fraction(entry.price("creation", mode, tier))
-            yield BillLine("creation", model, mode, tier, entry.valid_from, quantity, price)
+        yield from _creation_lines(model, tokens, ledger.cache_audio[own], born, book, terms)
     until = ledger.cache_until[own] + ledger.start_ms
     if terms.storage == "committed":
         until = _committed(until, ledger.cache_committed[own] + ledger.start_ms, book, model)
-    yield from _storage_lines(model, tokens, born, until, book)
+    yield from _storage_lines(model, tokens, born, until, book, terms)
+
+
+def _creation_lines(model: str, tokens: Ints, audio: Ints, born: Ints, book: Book, terms: Terms) -> Iterator[BillLine]:
+    """Yield the writing of caches at the input prices of text and audio; one line where these are the same price."""
+    groups = _Groups.of(book, model, born, tokens, np.zeros_like(tokens))
+    written: dict[tuple[int, Tier, Fraction], int] = {}
+    parts: tuple[tuple[LineName, Ints], ...] = (("creation", tokens - audio), ("audio_input", audio))
+    for line, part in parts:
+        for entry, mode, tier, quantity in groups.sums(part):
+            if not terms.free_tier:
+                entry.price("creation", mode, tier)  # the model must offer caches, of whatever they hold
+            key = (entry.valid_from, tier, _price(entry, line, mode, tier, terms))
+            written[key] = written.get(key, 0) + quantity
+    for (since, tier, price), quantity in written.items():
+        yield BillLine("creation", model, Mode.STANDARD, tier, since, quantity, price)
 
 
 def _committed(until: Ints, committed: Ints, book: Book, model: str) -> Ints:
@@ -181,7 +209,7 @@ def _committed(until: Ints, committed: Ints, book: Book, model: str) -> Ints:
     return committed if turn is None else np.maximum(until, np.minimum(committed, turn.at))
 
 
-def _storage_lines(model: str, tokens: Ints, born: Ints, until: Ints, book: Book) -> Iterator[BillLine]:
+def _storage_lines(model: str, tokens: Ints, born: Ints, until: Ints, book: Book, terms: Terms) -> Iterator[BillLine]:
     """Yield the storage of caches held in ``[born, until)``, split where the model's price changes."""
     held = (until > born) & (tokens > 0)
     if not held.any():
@@ -194,7 +222,7 @@ def _storage_lines(model: str, tokens: Ints, born: Ints, until: Ints, book: Book
         ms = np.maximum(end - np.maximum(born, entry.valid_from), 0)
         quantity = sum(map(mul, tokens.tolist(), ms.tolist()))  # Python integers: token-milliseconds outgrow int64
         if quantity:
-            price = Fraction(entry.price("storage"))
+            price = _price(entry, "storage", Mode.STANDARD, "standard", terms)
             yield BillLine("storage", model, Mode.STANDARD, "standard", entry.valid_from, quantity, price)
 
 
@@ -240,7 +268,7 @@ def _totals(code: npt.NDArray[np.int64], tokens: Ints, groups: int) -> list[int]
     return totals
 
 
-def price_request(
+def price_request(  # noqa: PLR0913 - a request has as many quantities
     book: Book,
     model: str,
     mode: Mode,
@@ -248,10 +276,14 @@ def price_request(
     *,
     prompt: int,
     cached: int = 0,
+    audio: int = 0,
+    cached_audio: int = 0,
     output: int = 0,
     terms: Terms | None = None,
 ) -> Bill:
     """Return what one request costs when its service starts at an instant, billed by the model that serves it then.
+
+    ``audio`` tokens are a part of the prompt, ``cached_audio`` tokens a part of the cached ones and of the audio.
 
     >>> from sim.providers import load_book
     >>> book = load_book("google")
@@ -261,8 +293,9 @@ def price_request(
     """
     served = book.served(model, at_ms)
     source = Source.EXPLICIT if cached else Source.NONE
-    one = {"mode": mode, "prompt": prompt, "cached": cached, "source": source, "output": output, "sent": 0, "job": -1}
-    one |= {"model": 0, "arrived": 0, "done": 0, "attempts": 1, "status": Status.DONE}
+    one = {"model": 0, "mode": mode, "source": source, "status": Status.DONE, "attempts": 1, "job": -1}
+    one |= {"prompt": prompt, "cached": cached, "audio": audio, "cached_audio": cached_audio, "output": output}
+    one |= {"arrived": 0, "sent": 0, "done": 0}
     columns = {
         name: np.array([one[name]] if name in one else [], dtype=np.int64)
         for name in Ledger._fields
@@ -284,3 +317,34 @@ def padding_pays_from(book: Book, model: str, at_ms: int, minimum: int) -> int:
     """
     entry = book.entry(model, at_ms)
     return minimum * entry.price("cached") // entry.price("input") + 1
+
+
+def spend_weights(book: Book, model: str, at_ms: int, terms: Terms) -> tuple[SpendLaw, SpendLaw, SpendLaw, SpendLaw]:
+    """Return what a call of each mode counts against a spend limit, in picodollars a token at an instant.
+
+    These are weights of a quota and no bill: whole, so half an odd price counts as the next whole one; of text prices
+    only; and zero where the book has no price, which rating refuses.
+
+    >>> from sim.providers import load_book
+    >>> book = load_book("google")
+    >>> spend_weights(book, "gemini-2.5-flash", book.checked_ms, book.terms)[Mode.STANDARD]
+    SpendLaw(input=300000, cached=30000, output=2500000, long_over=-1, long_input=0, long_cached=0, long_output=0)
+    """
+    entry = book.entry(model, at_ms)
+    standard, batch, flex, priority = (_weights(entry, mode, terms) for mode in Mode)
+    return standard, batch, flex, priority
+
+
+def _weights(entry: Entry, mode: Mode, terms: Terms) -> SpendLaw:
+    def weight(line: LineName, tier: Tier) -> int:
+        try:
+            return ceil(_price(entry, line, mode, tier, terms))
+        except PriceMissing:
+            return 0
+
+    usual = {line: weight(line, "standard") for line in _TEXT}
+    if not any(usual.values()):
+        return SpendLaw()
+    if entry.long_over is None:
+        return SpendLaw(**usual)
+    return SpendLaw(**usual, long_over=entry.long_over, **{f"long_{line}": weight(line, "long") for line in _TEXT})

@@ -8,13 +8,16 @@ from typing import Any
 
 import duckdb
 import numpy as np
+from pydantic import ValidationError
 
 from sim.errors import InputError, Problem
 from sim.ledger import Ledger
+from sim.providers import Terms
 
-__all__ = ["read_about", "read_ledger", "write_ledger", "write_rows"]
+__all__ = ["read_about", "read_ledger", "read_terms", "write_ledger", "write_rows"]
 
-SCHEMA = "gcsim.ledger/1"
+SCHEMA = "gcsim.ledger/2"
+_TERMS = ("terms", "book_terms")
 _CHUNK = 10_000  # rows in memory at once
 
 _REQUESTS = Ledger._fields[: Ledger._fields.index("duplicate_request")]
@@ -23,6 +26,7 @@ TABLES: dict[str, tuple[str, ...]] = {  # file -> the ledger's columns in it
     "duplicates": tuple(name for name in Ledger._fields if name.startswith("duplicate_")),
     "caches": tuple(name for name in Ledger._fields if name.startswith("cache_")),
     "jobs": tuple(name for name in Ledger._fields if name.startswith("job_")),
+    "limits": tuple(name for name in Ledger._fields if name.startswith("limit_")),
 }
 
 
@@ -46,7 +50,11 @@ def write_rows(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping[st
 
 
 def write_ledger(folder: Path, ledger: Ledger, about: Mapping[str, str]) -> None:
-    """Write a ledger into a folder, a file for each of its four tables; ``about`` goes into their metadata."""
+    """Write a ledger into a folder, a file for each of its five tables; ``about`` goes into their metadata.
+
+    A run says whose the ledger is (``strategy``, ``model``, ``replication``) and by what it was rated: its ``terms``,
+    and those of its book as ``book_terms``, both as JSON.
+    """
     facts = {"schema": SCHEMA, "models": json.dumps(ledger.models), "start_ms": str(ledger.start_ms), **about}
     metadata = ", ".join(f"{_name(key)}: {_text(value)}" for key, value in facts.items())
     with _connect() as base:
@@ -77,7 +85,7 @@ def read_ledger(folder: Path) -> Ledger:
 
 
 def read_about(folder: Path) -> dict[str, str]:
-    """Return what a saved ledger says of itself: schema, models, start, and whose it is."""
+    """Return what a saved ledger says of itself: schema, models, start, whose it is, and its terms."""
     path = folder / "requests.parquet"
     if not path.is_file():
         raise InputError([Problem(str(folder), 0, "", "no saved ledger", "a folder that holds requests.parquet")])
@@ -90,6 +98,24 @@ def read_about(folder: Path) -> dict[str, str]:
     if about.get("schema") != SCHEMA:
         raise InputError([Problem(str(path), 0, "schema", "not a ledger of this version", SCHEMA, about.get("schema"))])
     return about
+
+
+def read_terms(folder: Path) -> tuple[Terms, Terms] | None:
+    """Return the terms that the run of a saved ledger was rated by, and its book's own; None where it says neither.
+
+    Raises :class:`InputError` where they are not terms.
+    """
+    about = read_about(folder)
+    if not set(_TERMS) <= set(about):
+        return None
+    try:
+        terms, usual = (Terms.model_validate_json(about[name]) for name in _TERMS)
+    except ValidationError:
+        path = str(folder / "requests.parquet")
+        raise InputError(
+            [Problem(path, 0, "terms", "not terms of this version", "a file that gcsim run wrote")]
+        ) from None
+    return terms, usual
 
 
 def _broken(path: Path, error: duckdb.Error) -> InputError:

@@ -7,7 +7,16 @@ import numpy.typing as npt
 
 from sim.errors import EngineError
 
-__all__ = ["DRAW_BITS", "DRAW_COLUMNS", "REQUEST_COLUMNS", "Ints", "Trace", "check", "shared_tokens"]
+__all__ = [
+    "DRAW_BITS",
+    "DRAW_COLUMNS",
+    "REQUEST_COLUMNS",
+    "WEATHER",
+    "Ints",
+    "Trace",
+    "check",
+    "shared_tokens",
+]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -26,18 +35,29 @@ class Trace(NamedTuple):
     stream: Ints  # (n,) index into `streams`
     leaf: Ints  # (n,) node of the prefix tree that the prompt starts with, -1 = none
     fresh: Ints  # (n,) tokens after that prefix, shared with nobody
+    audio: Ints  # (n,) tokens of these that are audio
     output: Ints  # (n,) tokens generated, thinking included
+    thinking: Ints  # (n,) tokens of these that are thinking
     patience: Ints  # (n,) ms from its arrival that the caller can wait
     follows: Ints  # (n,) the request whose answer this one waits for (closed-loop session), -1 = none
     think: Ints  # (n,) ms from that answer to this arrival; 0 where follows is -1
+    session: Ints  # (n,) the first request of its conversation, which is itself where there is none
     slowness: Ints  # (n,) draw: how slow the service answers
     luck: Ints  # (n,) draw: whether a live prefix is hit
     retention: Ints  # (n,) draw: how long the service keeps the prefix that this request leaves
+    route: Ints  # (n,) draw: which serving cell it goes to
     turnaround: Ints  # (n,) draw: how long a batch job takes whose first member this is
     failure: Ints  # (n,) draw: whether the request fails inside a job
+    reply: Ints  # (n,) draw: whether the reply to the creation of a job whose first member this is gets lost
+    shed: Ints  # (n,) draw: whether a call is refused because the service is overloaded
+    queueing: Ints  # (n,) draw: how long a flex call queues
+    jitter: Ints  # (n,) draw: how long its client backs off
+    weather: Ints  # (2,) draws of the whole run: when the service is overloaded, when batch is slow
     parent: Ints  # (k,) parent node, smaller than the node itself; -1 = hangs from the root
     depth: Ints  # (k,) tokens from the root to the end of this node
+    audio_depth: Ints  # (k,) tokens of these that are audio
     context: Ints  # (k,) 1 + index into `populations` where a strategy may cut an explicit cache here, else 0
+    replaced: Ints  # (k,) ms at which other contents take its place, -1 = never
     horizon: int  # ms; arrivals fall in [0, horizon)
     streams: tuple[str, ...] = ("",)  # names of the traffic classes
     populations: tuple[str, ...] = ()  # names of the context populations
@@ -60,15 +80,16 @@ def shared_tokens(leaf: Ints, depth: Ints) -> Ints:
     return np.where(leaf >= 0, depth[leaf], 0)
 
 
-REQUEST_COLUMNS = Trace._fields[: Trace._fields.index("failure") + 1]
-NODE_COLUMNS = ("parent", "depth", "context")
-DRAW_COLUMNS = ("slowness", "luck", "retention", "turnaround", "failure")
+REQUEST_COLUMNS = Trace._fields[: Trace._fields.index("weather")]
+DRAW_COLUMNS = Trace._fields[Trace._fields.index("slowness") : Trace._fields.index("weather")]
+NODE_COLUMNS = ("parent", "depth", "audio_depth", "context", "replaced")
+WEATHER = 2  # draws of a whole run
 
 
 def check(trace: Trace) -> Trace:
     """Return the trace if it keeps the promises of :class:`Trace`, else raise :class:`EngineError` for the first."""
     n, k = len(trace.arrive), len(trace.parent)
-    for names, size in ((REQUEST_COLUMNS, n), (NODE_COLUMNS, k)):
+    for names, size in ((REQUEST_COLUMNS, n), (NODE_COLUMNS, k), (("weather",), WEATHER)):
         for name in names:
             column = getattr(trace, name)
             _need(column.dtype == np.int64 and column.shape == (size,), f"{name} must be int64 of shape ({size},)")
@@ -79,14 +100,20 @@ def check(trace: Trace) -> Trace:
     _need(np.all(trace.follows[~first] < index[~first]), "a follower stands after the request that it follows")
     _need(len(np.unique(trace.follows[~first])) == np.count_nonzero(~first), "a request has one follower at most")
     _need(np.all((trace.leaf >= -1) & (trace.leaf < k)), "leaf must be a node or -1")
-    for name in ("fresh", "output", "patience", "think"):
+    for name in ("fresh", "audio", "output", "thinking", "patience", "think"):
         _need(np.all(getattr(trace, name) >= 0), f"{name} must be >= 0")
-    for name in DRAW_COLUMNS:
+    _need(np.all(trace.audio <= trace.fresh), "audio is a part of fresh")
+    _need(np.all(trace.thinking <= trace.output), "thinking is a part of output")
+    _need(np.all((trace.session >= 0) & (trace.session <= index)), "a session begins with its first request")
+    for name in (*DRAW_COLUMNS, "weather"):
         column = getattr(trace, name)
         _need(np.all((column >= 0) & (column < 1 << DRAW_BITS)), f"{name} must be a draw of {DRAW_BITS} bits")
     _need(np.all((trace.parent >= -1) & (trace.parent < np.arange(k))), "a parent is smaller than its node")
     above = np.where(trace.parent >= 0, trace.depth[trace.parent], 0) if k else trace.depth
     _need(np.all(trace.depth >= above), "depth must not fall from parent to child")
+    heard = np.where(trace.parent >= 0, trace.audio_depth[trace.parent], 0) if k else trace.audio_depth
+    _need(np.all(trace.audio_depth >= heard), "audio_depth must not fall from parent to child")
+    _need(np.all(trace.audio_depth - heard <= trace.depth - above), "audio is a part of its node")
     return trace
 
 

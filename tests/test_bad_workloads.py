@@ -40,6 +40,10 @@ def fresh(table: str) -> tuple[str, str]:
     return FRESH, table
 
 
+def parts(table: str) -> tuple[str, str]:
+    return 'patience = "30s"', f'patience = "30s"\nparts = {table}'
+
+
 CASES = [
     # what is replaced, by what; where the mistake is; words of the message
     (arrivals('{process = "poisson", rate = "-3/h"}'), "streams.chat.arrivals.rate", "not a rate"),
@@ -113,6 +117,33 @@ CASES = [
     (("tokens = 900", 'tokens = 900\nunder = "docs"'), "contexts.sys.under", "sys > docs > sys"),
     (("tokens = 900", "tokens = 0"), "contexts.sys.tokens", "at least 1 token"),
     (("count = 5", "count = 0"), "contexts.docs.count", "got 0"),
+    (("tokens = 900", "tokens = 0\nparts = {images = 0}"), "contexts.sys.tokens", "a context without tokens"),
+    (("tokens = 900", "tokens = 0\nparts = {images = 1}"), "contexts.sys.tokens", None),
+    (('context = "docs"\nfresh = ' + FRESH, "fresh = 0\nparts = {audio_s = 1}"), "streams.chat.fresh", None),
+    (
+        ('context = "docs"\nfresh = ' + FRESH, "fresh = 0\nparts = {audio_s = 0}"),
+        "streams.chat.fresh",
+        "an empty prompt",
+    ),
+    (parts("{}"), "streams.chat.parts", "no part is given; one or more of images, video_s, audio_s"),
+    (parts("{sound = true}"), "streams.chat.parts", "no part is given"),
+    (parts("{image = 3}"), "streams.chat.parts.image", "did you mean 'images'?"),
+    (parts("{images = -3}"), "streams.chat.parts.images", ">= 0"),
+    (parts('{images = {law = "geometrical"}}'), "streams.chat.parts.images", "did you mean 'geometric'?"),
+    (parts("{images = 1, image_px = [768]}"), "streams.chat.parts.image_px", "at least 2 entries"),
+    (parts("{images = 1, image_px = [768, 0]}"), "streams.chat.parts.image_px[1]", "got 0"),
+    (parts('{images = 1, resolution = "hi"}'), "streams.chat.parts.resolution", "got 'hi'"),
+    (parts('{video_s = 1, sound = "yes"}'), "streams.chat.parts.sound", "boolean"),
+    (parts("{video_s = 1.5}"), "streams.chat.parts.video_s", "whole number"),
+    (parts('{video_s = "2M"}'), "streams.chat.parts.video_s", "got '2,000,000'"),
+    (parts("{video_s = 1000000}"), "streams.chat.parts", None),
+    (("output = 300", "output = 300\nthinking = -1"), "streams.chat.thinking", ">= 0"),
+    (
+        ("output = 300", 'output = 300\nthinking = {law = "uniform", low = 0, high = 9}'),
+        "streams.chat.thinking",
+        "at_least = 0",
+    ),
+    (("output = 300", "output = 300\nthinking = 0"), "streams.chat.thinking", None),
     (("count = 5", "count = 5\nzipf = -1"), "contexts.docs.zipf", "got -1"),
     (("count = 5", 'count = 5\nreplaced_every = "0s"'), "contexts.docs.replaced_every", "must be > 0"),
 ]

@@ -12,14 +12,27 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strategies import DAY_2026, LEDGER_MODELS, NEW_YEAR, clashing_tokens, ledger_of, ledgers, one_cache
+from strategies import (
+    CALL,
+    DAY_2026,
+    LEDGER_MODELS,
+    NEW_YEAR,
+    REQUEST_FIELDS,
+    clashing_ms,
+    clashing_tokens,
+    ledger_of,
+    ledgers,
+    one_cache,
+    part_of,
+)
 
 import sim.providers
-from sim.billing import decimal_text, price_request, rate
+from sim.billing import decimal_text, price_request, rate, spend_weights
 from sim.errors import EngineError, PriceMissing
 from sim.ledger import Ledger, Mode, Status
 from sim.providers import LINES, Terms, load_book
 from sim.providers.facts import midnight
+from sim.providers.rules import SpendLaw
 
 BOOK = load_book("google")
 GUIDE = load_book("guide")
@@ -46,16 +59,23 @@ def row_at(model, at):
     raise LookupError(model)
 
 
-def naive_call(model, mode, prompt, cached, output, at, rule):
+def naive_call(model, mode, prompt, cached, audio, cached_audio, output, at, rule):
     """Return the dollars of one call from the file's row alone."""
     row = row_at(model, at)
     long = "long_" if "long_over" in row and prompt > row["long_over"] else ""
     batch = "batch_" if mode in (Mode.BATCH, Mode.FLEX) else ""
     factor = Fraction("1.8") if mode == Mode.PRIORITY else 1
-    hit = row[f"{long}{batch}cached"]
+    text, hit = Fraction(row[f"{long}{batch}input"]), Fraction(row[f"{long}{batch}cached"])
+    full = Fraction(row[f"{long}cached"])  # the standard price of a cached token
+    heard, heard_hit = text, hit
+    if "audio_input" in row and not long:
+        heard = row[f"{batch}audio_input"]
+        heard_hit = Fraction(row["audio_cached"]) * hit / full
     if batch and rule != "published":
-        hit = Fraction(row[f"{long}cached"]) / (2 if rule == "stacked" else 1)
-    usd = mtok(row[f"{long}{batch}input"], prompt - cached) + mtok(hit, cached)
+        share = full / hit / (2 if rule == "stacked" else 1)
+        hit, heard_hit = hit * share, heard_hit * share
+    usd = mtok(text, prompt - cached - (audio - cached_audio)) + mtok(heard, audio - cached_audio)
+    usd += mtok(hit, cached - cached_audio) + mtok(heard_hit, cached_audio)
     return (usd + mtok(row[f"{long}{batch}output"], output)) * factor
 
 
@@ -66,30 +86,35 @@ def naive(ledger, chosen):
         for i in range(count):
             if not prefix and ledger.status[i] != Status.DONE:
                 continue
-            model, *rest, sent = (
-                int(getattr(ledger, prefix + name)[i])
-                for name in ("model", "mode", "prompt", "cached", "output", "sent")
-            )
+            model, *rest, sent = (int(getattr(ledger, prefix + name)[i]) for name in CALL)
             total += naive_call(ledger.models[model], *rest, ledger.start_ms + sent, chosen.batch_cached)
     for i in range(len(ledger.cache_tokens)):
-        model, tokens = ledger.models[ledger.cache_model[i]], int(ledger.cache_tokens[i])
-        born = ledger.start_ms + int(ledger.cache_born[i])
-        end = ledger.cache_committed if chosen.storage == "committed" else ledger.cache_until
-        until = ledger.start_ms + int(end[i])
-        row = row_at(model, born)
-        if chosen.creation == "input":
-            long = "long_" if "long_over" in row and tokens > row["long_over"] else ""
-            total += mtok(row[f"{long}input"], tokens)
-        cuts = [born, *(t for t in (NEW_YEAR,) if born < t < until), until]
-        for a, b in itertools.pairwise(cuts):
-            total += mtok(row_at(model, a)["storage"], tokens) * (b - a) / HOUR
+        total += naive_cache(ledger, i, chosen)
     return total
 
 
-def usd(model, prompt, output=0, *, cached=0, mode=Mode.STANDARD, day=(2026, 11, 22), book=BOOK, chosen=None):
-    """Return the exact dollars of one request."""
+def naive_cache(ledger, i, chosen):
+    """Return the dollars of one explicit cache."""
+    model, tokens, audio = ledger.models[ledger.cache_model[i]], int(ledger.cache_tokens[i]), int(ledger.cache_audio[i])
+    born = ledger.start_ms + int(ledger.cache_born[i])
+    end = ledger.cache_committed if chosen.storage == "committed" else ledger.cache_until
+    until = ledger.start_ms + int(end[i])
+    row = row_at(model, born)
+    total = Fraction(0)
+    if chosen.creation == "input":
+        long = "long_" if "long_over" in row and tokens > row["long_over"] else ""
+        heard = row[f"{long}input"] if long else row.get("audio_input", row["input"])
+        total += mtok(row[f"{long}input"], tokens - audio) + mtok(heard, audio)
+    cuts = [born, *(t for t in (NEW_YEAR,) if born < t < until), until]
+    for a, b in itertools.pairwise(cuts):
+        total += mtok(row_at(model, a)["storage"], tokens) * (b - a) / HOUR
+    return total
+
+
+def usd(model, prompt, output=0, *, mode=Mode.STANDARD, day=(2026, 11, 22), book=BOOK, chosen=None, **parts):
+    """Return the exact dollars of one request; its parts are cached, audio and cached_audio."""
     at = midnight(dt.date(*day))
-    return price_request(book, model, mode, at, prompt=prompt, cached=cached, output=output, terms=chosen).total
+    return price_request(book, model, mode, at, prompt=prompt, output=output, terms=chosen, **parts).total
 
 
 PUBLISHED = [
@@ -125,11 +150,11 @@ def test_equal_to_the_naive_rater(ledger, chosen):
 
 @given(ledgers(), terms)
 def test_lines_add_up(ledger, chosen):
-    """The total is the sum of the five kinds of line, and a line the product of its quantity and price."""
+    """The total is the sum of the kinds of line, and a line the product of its quantity and price."""
     bill = rate(ledger, BOOK, chosen)
     assert tuple(bill.by_line()) == LINES
     assert sum(bill.by_line().values()) == bill.total == sum(line.usd for line in bill.lines)
-    keys = [line[:5] for line in bill.lines]
+    keys = [(*line[:5], line.price) for line in bill.lines]
     assert len(keys) == len(set(keys))
     assert all(line.quantity > 0 for line in bill.lines)
 
@@ -140,7 +165,11 @@ def test_quantities_are_conserved(ledger):
     bill = rate(ledger, BOOK)
     billed = {name: sum(x.quantity for x in bill.lines if x.line == name) for name in LINES}
     done = ledger.done_mask
-    assert billed["input"] + billed["cached"] == ledger.prompt[done].sum() + ledger.duplicate_prompt.sum()
+    heard = ledger.audio[done].sum() + ledger.duplicate_audio.sum()
+    read = ledger.cached[done].sum() + ledger.duplicate_cached.sum()
+    assert billed["audio_input"] + billed["audio_cached"] == heard
+    assert billed["cached"] + billed["audio_cached"] == read
+    assert billed["input"] + read + billed["audio_input"] == ledger.prompt[done].sum() + ledger.duplicate_prompt.sum()
     assert billed["output"] == ledger.output[done].sum() + ledger.duplicate_output.sum()
     assert billed["creation"] == ledger.cache_tokens.sum()
     assert billed["storage"] == ledger.storage_token_ms
@@ -172,8 +201,7 @@ def test_only_answered_requests_are_billed(ledger):
     """A request that failed, expired or is pending costs nothing, however often it was tried."""
     done = ledger.done_mask
     n = len(done)
-    per_request = Ledger._fields[: Ledger._fields.index("job") + 1]
-    kept = ledger._replace(**{name: getattr(ledger, name)[done] for name in per_request})
+    kept = ledger._replace(**{name: getattr(ledger, name)[done] for name in REQUEST_FIELDS})
     tried = ledger._replace(attempts=np.arange(n, dtype=np.int64) + 1)
     assert rate(kept, BOOK).lines == rate(tried, BOOK).lines == rate(ledger, BOOK).lines
 
@@ -185,8 +213,8 @@ def test_a_duplicate_is_billed_besides(ledger):
     names = [name for name in Ledger._fields if name.startswith("duplicate_")]
     single = ledger._replace(**dict.fromkeys(names, none))
     extra = sum(
-        naive_call(LEDGER_MODELS[m], mode, p, c, o, ledger.start_ms + s, "published")
-        for _, m, mode, p, c, o, s, _ in zip(*(getattr(ledger, name).tolist() for name in names), strict=True)
+        naive_call(LEDGER_MODELS[model], *rest, ledger.start_ms + sent, "published")
+        for model, *rest, sent in zip(*(getattr(ledger, f"duplicate_{name}").tolist() for name in CALL), strict=True)
     )
     assert rate(ledger, BOOK).total - rate(single, BOOK).total == extra
 
@@ -379,6 +407,15 @@ def test_a_broken_ledger_is_a_defect(row):
         rate(ledger_of([row]), BOOK)
 
 
+@pytest.mark.parametrize(("audio", "cached_audio"), [(-1, 0), (3, -1), (1, 2), (5, 4), (4, 0)])
+def test_audio_is_a_part_of_the_prompt_and_of_its_halves(audio, cached_audio):
+    """Of 6 tokens, 3 of them cached, at most 3 can be cached audio and at most 3 other audio; else it is a defect."""
+    row = [(0, 0, 6, 3, 0, 0)]
+    assert rate(ledger_of(row, audio=[6], cached_audio=[3]), BOOK).total > 0
+    with pytest.raises(EngineError, match="audio"):
+        rate(ledger_of(row, audio=[audio], cached_audio=[cached_audio]), BOOK)
+
+
 @given(st.integers(-(10**9), 10**9), st.integers(0, 9), st.integers(0, 9))
 def test_decimals_are_exact_where_they_are_finite(number, twos, fives):
     """The text of an amount is the amount, if that has a finite decimal; without trailing zeros or an exponent."""
@@ -394,3 +431,159 @@ def test_decimals_are_exact_where_they_are_finite(number, twos, fives):
 def test_other_decimals_are_rounded(amount):
     """An amount without a finite decimal is rounded at the 12th digit."""
     assert abs(Fraction(decimal_text(amount)) - amount) <= Fraction(1, 2 * 10**12)
+
+
+FLASH, LITE, PRO = "gemini-2.5-flash", "gemini-3.1-flash-lite", "gemini-2.5-pro"
+AUDIO = [  # model, mode, price of a million tokens of audio, and of cached ones
+    (FLASH, Mode.STANDARD, "1.00", "0.10"),
+    (FLASH, Mode.BATCH, "0.50", "0.10"),  # batch gives no discount on cached text, so none on cached audio
+    (FLASH, Mode.FLEX, "0.50", "0.10"),
+    (FLASH, Mode.PRIORITY, "1.80", "0.18"),
+    (LITE, Mode.STANDARD, "0.50", "0.05"),
+    (LITE, Mode.BATCH, "0.25", "0.025"),  # 0.05 x 0.0125 / 0.025
+    (LITE, Mode.PRIORITY, "0.90", "0.09"),
+    ("gemini-3.5-flash-lite", Mode.BATCH, "0.15", "0.02"),  # no audio price: as text
+    (PRO, Mode.PRIORITY, "2.25", "0.225"),
+]
+
+
+@pytest.mark.parametrize(("model", "mode", "fresh", "cached"), AUDIO)
+def test_audio_has_prices_of_its_own(model, mode, fresh, cached):
+    """Uncached audio costs the audio price of the mode, cached audio its cached price, and the text what it did."""
+    parts = {"cached": 50_000, "audio": 60_000, "cached_audio": 20_000}
+    alone = usd(model, 100_000 - 60_000, 1_000, mode=mode, cached=50_000 - 20_000)
+    whole = usd(model, 100_000, 1_000, mode=mode, **parts)
+    assert whole - alone == mtok(fresh, 60_000 - 20_000) + mtok(cached, 20_000)
+
+
+def test_the_terms_decide_on_cached_audio_in_a_batch():
+    """Cached audio follows cached text: the published ratio, the standard price, or half of it for study."""
+    prices = {"published": Fraction("0.05") * Fraction("0.0125") / Fraction("0.025"), "standard": Fraction("0.05")}
+    prices["stacked"] = prices["standard"] / 2
+    for mode in (Mode.BATCH, Mode.FLEX):
+        for rule, price in prices.items():
+            chosen = BOOK.terms.model_copy(update={"batch_cached": rule})
+            found = usd(LITE, 999, mode=mode, chosen=chosen, cached=999, audio=999, cached_audio=999)
+            assert found == mtok(price, 999)
+
+
+@given(clashing_tokens, clashing_tokens, st.sampled_from(Mode), st.data())
+def test_audio_is_text_where_its_price_is_blank(prompt, output, mode, data):
+    """A model without audio prices bills every prompt as if none of it were audio, on either side of the tier."""
+    cached = data.draw(part_of(prompt))
+    cached_audio = data.draw(part_of(cached))
+    audio = cached_audio + data.draw(part_of(prompt - cached))
+    for model in (PRO, "gemini-3.8-flash"):
+        text = usd(model, prompt, output, mode=mode, cached=cached)
+        assert usd(model, prompt, output, mode=mode, cached=cached, audio=audio, cached_audio=cached_audio) == text
+
+
+def with_prices(model, **prices):
+    """Return the book with other prices of a model, in dollars per 1M tokens."""
+    pico = {column: int(Fraction(price) * 10**6) for column, price in prices.items()}
+    rows = tuple(dataclasses.replace(e, prices={**e.prices, **pico}) for e in BOOK.entries[model])
+    return dataclasses.replace(BOOK, entries={**BOOK.entries, model: rows})
+
+
+def test_the_long_tier_has_no_price_of_audio():
+    """Up to 200,000 tokens audio costs its own price, above them the long price of text: no column is printed."""
+    book = with_prices(PRO, audio_input=3)
+    assert usd(PRO, 200_000, audio=200_000, book=book) == mtok(3, 200_000)
+    assert usd(PRO, 200_001, audio=200_001, book=book) == mtok("2.50", 200_001)
+
+
+@given(ledgers(), terms, st.data())
+def test_bills_add_up_over_calls(ledger, chosen, data):
+    """The bill of some calls and the bill of the others are the bill of all, audio included."""
+    some = np.array(data.draw(st.lists(st.booleans(), min_size=len(ledger.prompt), max_size=len(ledger.prompt))), bool)
+    others = [name for name in Ledger._fields if name.startswith(("duplicate_", "cache_"))]
+    first = ledger._replace(**{name: getattr(ledger, name)[some] for name in REQUEST_FIELDS})
+    second = ledger._replace(**{name: getattr(ledger, name)[~some] for name in REQUEST_FIELDS})
+    second = second._replace(**{name: getattr(ledger, name)[:0] for name in others})
+    assert rate(first, BOOK, chosen).total + rate(second, BOOK, chosen).total == rate(ledger, BOOK, chosen).total
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from(Mode))
+def test_audio_and_text_add_up(text, audio, read, mode):
+    """Inside one tier a prompt of text, audio and cached audio costs what the three cost apart."""
+    whole = usd(LITE, text + audio + read, mode=mode, cached=read, audio=audio + read, cached_audio=read)
+    apart = usd(LITE, text, mode=mode) + usd(LITE, audio, mode=mode, audio=audio)
+    assert whole == apart + usd(LITE, read, mode=mode, cached=read, audio=read, cached_audio=read)
+
+
+@given(clashing_tokens, clashing_ms, st.data())
+def test_a_cache_of_audio_is_written_at_its_price_and_stored_as_text(tokens, lived, data):
+    """Creation bills the tokens of audio at the audio input price; storage does not hear the difference."""
+    audio = data.draw(part_of(tokens))
+    ledger = one_cache(FLASH, DAY_2026, tokens, lived)._replace(cache_audio=np.array([audio]))
+    lines = rate(ledger, BOOK).by_line()
+    assert lines["creation"] == mtok("0.30", tokens - audio) + mtok("1.00", audio)
+    assert lines["storage"] == mtok("1.00", tokens) * lived / HOUR
+    assert rate(ledger, BOOK, BOOK.terms.model_copy(update={"creation": "free"})).by_line()["creation"] == 0
+
+
+def test_the_creation_of_audio_is_a_line_only_at_a_price_of_its_own():
+    """A cache of text and audio has two lines of creation where the prices differ, and one where they do not."""
+    prices = []
+    for model in (FLASH, "gemini-3.8-flash"):
+        ledger = one_cache(model, DAY_2026, 1_000, 1)._replace(cache_audio=np.array([400]))
+        prices.append([(x.quantity, x.price) for x in rate(ledger, BOOK).lines if x.line == "creation"])
+    assert prices == [[(600, 300_000), (400, 1_000_000)], [(1_000, 750_000)]]
+
+
+@given(ledgers(), terms)
+def test_the_free_tier_costs_nothing_and_counts_everything(ledger, chosen):
+    """Under the free tier every price is zero; the quantities by kind of line are those of the bill that is paid."""
+    free, paid = rate(ledger, BOOK, chosen.model_copy(update={"free_tier": True})), rate(ledger, BOOK, chosen)
+    assert free.total == 0
+    assert {line.price for line in free.lines} <= {0}
+
+    def quantities(bill):
+        return {name: sum(x.quantity for x in bill.lines if x.line == name) for name in LINES}
+
+    assert quantities(free) == quantities(paid)
+
+
+def test_the_free_tier_needs_no_price():
+    """What is free needs no price of its mode; what is paid does. The model must be known and priced all the same."""
+    free = GUIDE.terms.model_copy(update={"free_tier": True})
+    assert usd(PRO, 1_000, 10, mode=Mode.FLEX, book=GUIDE, chosen=free) == 0
+    with pytest.raises(PriceMissing):
+        usd(PRO, 1_000, 10, mode=Mode.FLEX, book=GUIDE)
+    with pytest.raises(PriceMissing, match="has no model"):
+        usd("unheard-of", 1_000, book=GUIDE, chosen=free)
+
+
+def test_a_model_without_explicit_caches_has_no_price_of_one_whatever_it_holds():
+    """A cache of text or of audio alone cannot be billed where the model offers none; on the free tier it costs 0."""
+    free = BOOK.terms.model_copy(update={"free_tier": True})
+    for audio in (0, 500):
+        ledger = one_cache("gemini-4-argon", DAY_2026, 500, 0)._replace(cache_audio=np.array([audio]))
+        with pytest.raises(PriceMissing, match="offers no explicit cache"):
+            rate(ledger, BOOK)
+        assert [(x.quantity, x.price) for x in rate(ledger, BOOK, free).lines] == [(500, 0)]
+
+
+@given(st.sampled_from(LEDGER_MODELS), terms, st.sampled_from(Mode), clashing_tokens, clashing_tokens, st.data())
+def test_spend_weights_are_the_prices_of_text(model, chosen, mode, prompt, output, data):
+    """A call of text weighs its bill in picodollars; all prices of the shipped book are even, so none is rounded."""
+    cached = data.draw(part_of(prompt))
+    law = spend_weights(BOOK, model, DAY_2026, chosen)[mode]
+    long = 0 <= law.long_over < prompt
+    assert (law.long_over == 200_000) == (model == "gemini-3.1-pro-preview")
+    weights = (law.long_input, law.long_cached, law.long_output) if long else (law.input, law.cached, law.output)
+    weight = sum(w * t for w, t in zip(weights, (prompt - cached, cached, output), strict=True))
+    assert weight == usd(model, prompt, output, cached=cached, mode=mode, chosen=chosen) * 10**12
+
+
+def test_spend_weights_round_up_and_know_no_price_that_is_missing():
+    """Half an odd price counts as the next whole one; a mode without prices, and the free tier, weigh nothing."""
+    odd = with_prices("gemini-3.8-flash", cached="0.075001")
+    stacked = BOOK.terms.model_copy(update={"batch_cached": "stacked"})
+    laws = spend_weights(odd, "gemini-3.8-flash", DAY_2026, stacked)
+    assert [law.cached for law in laws] == [75_001, (75_001 + 1) // 2, (75_001 + 1) // 2, 75_001 * 18 // 10 + 1]
+    standard, batch, flex, priority = spend_weights(GUIDE, PRO, DAY_2026, GUIDE.terms)
+    assert (standard.input, batch.input) == (1_250_000, 625_000)
+    assert flex == priority == SpendLaw()
+    free = BOOK.terms.model_copy(update={"free_tier": True})
+    assert spend_weights(BOOK, PRO, DAY_2026, free) == (SpendLaw(),) * 4

@@ -10,8 +10,9 @@ from scipy import stats
 from workloads import SEED, workload
 
 from sim.trace import Trace
-from sim.workload.contexts import Asked, chain, lengths, pick, plant
+from sim.workload.contexts import Asked, chain, contents, pick, plant
 from sim.workload.laws import FixedSize
+from sim.workload.media import Content, text
 from sim.workload.realise import realise, uniforms
 from sim.workload.sessions import hang, said, unfold
 from sim.workload.sizes import quantile
@@ -29,8 +30,9 @@ def ints(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-def sizes(name: str, count: int) -> np.ndarray:
-    return 100 * len(name) + np.arange(count)
+def sizes(name: str, count: int) -> Content:
+    """Document j of a population has 100 tokens a letter of its name and j more, which are audio."""
+    return Content(100 * len(name) + np.arange(count), np.arange(count))
 
 
 def test_zipf_popularity():
@@ -62,6 +64,7 @@ def test_versions_change_on_the_boundary():
     forest, nodes = plant(contexts, {"c": Asked(np.zeros(5, np.int64), times)}, sizes)
     assert nodes["c"].tolist() == [0, 0, 1, 1, 2]
     assert forest.depth.tolist() == [100, 100, 100]
+    assert forest.replaced.tolist() == [1000, 2000, 3000]
 
 
 def test_a_child_is_replaced_with_its_parent():
@@ -74,6 +77,7 @@ def test_a_child_is_replaced_with_its_parent():
     assert forest.depth[above].tolist() == [301, 300, 301]  # documents 1, 0, 1 of sys
     assert forest.depth[nodes["docs"]].tolist() == [301 + 403, 300 + 404, 301 + 403]
     assert len(set(above.tolist())) == 3
+    assert forest.replaced[nodes["docs"]].tolist() == [10_000, 10_000, 20_000]  # with what stands above them
 
 
 LEVELS = {
@@ -101,6 +105,13 @@ def test_the_tree_equals_its_naive_twin(asked):
         here = (name, document, time // spec.replaced_every if spec.replaced_every else 0)
         return (*(path(spec.under, document, time) if spec.under else ()), here)
 
+    def ends(name: str, time: int) -> list[int]:
+        """When each replacement of the document, or of one above it, comes next, looked for ms by ms."""
+        spec = LEVELS[name]
+        every = spec.replaced_every
+        own = [next(t for t in range(time + 1, time + every + 1) if t % every == 0)] if every else []
+        return own + (ends(spec.under, time) if spec.under else [])
+
     node_of: dict[object, int] = {}
     for name, some in asked.items():
         for (document, time), leaf in zip(some, nodes[name].tolist(), strict=True):
@@ -110,11 +121,15 @@ def test_the_tree_equals_its_naive_twin(asked):
                 label, j, _ = full[steps - 1]
                 above = forest.depth[forest.parent[node]] if forest.parent[node] >= 0 else 0
                 assert forest.depth[node] - above == 100 * len(label) + j
+                heard = forest.audio_depth[forest.parent[node]] if forest.parent[node] >= 0 else 0
+                assert forest.audio_depth[node] - heard == j
+                assert forest.replaced[node] == min(ends(label, time), default=-1)
                 assert forest.context[node] == 1 + list(LEVELS).index(label)
                 node = forest.parent[node]
             assert node == -1
-            tokens = lengths(LEVELS, name, ints(document % LEVELS[name].count), sizes)
-            assert tokens == forest.depth[node_of[full]]
+            found = contents(LEVELS, name, ints(document % LEVELS[name].count), sizes)
+            assert found.tokens == forest.depth[node_of[full]]
+            assert found.audio == forest.audio_depth[node_of[full]]
     assert sorted(node_of.values()) == list(range(len(forest.parent)))
     assert np.all(forest.parent < np.arange(len(forest.parent)))
 
@@ -124,19 +139,25 @@ def test_the_chain_begins_at_the_root():
     assert chain(LEVELS, "leaf") == ["top", "mid", "leaf"]
 
 
-@given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=5), max_size=6))
+turn_of_chat = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))  # text, audio, answer
+
+
+@given(st.lists(st.lists(turn_of_chat, min_size=1, max_size=5), max_size=6))
 def test_prompts_grow_by_exactly_the_history(sessions):
-    """Turn t holds all earlier questions and answers and its own question: said() against a loop."""
+    """Turn t holds all earlier questions and answers and its own question, audio included: said() against a loop."""
     flat = [turn for session in sessions for turn in session]
-    question, answer = ints(*(q for q, _ in flat)), ints(*(a for _, a in flat))
+    words, heard, answer = (ints(*(turn[i] for turn in flat)) for i in range(3))
     turns = unfold(ints(*(len(session) for session in sessions)))
-    expected = [sum(map(sum, session[:t])) + session[t][0] for session in sessions for t in range(len(session))]
-    assert said(turns, question, answer).tolist() == expected
-    grown = said(turns, question, answer)
-    hung = hang(turns, grown, np.full(len(flat), -1), np.zeros(len(flat), np.int64), 40)
-    depth = np.concatenate((np.zeros(40, np.int64), hung.depth, [0]))  # leaf -1 is the last, of depth 0
-    assert (depth[hung.leaf] + hung.fresh).tolist() == expected
-    assert len(hung.depth) == len(flat) - len(sessions)
+    expected = [sum(map(sum, session[:t])) + sum(session[t][:2]) for session in sessions for t in range(len(session))]
+    audio = [sum(turn[1] for turn in session[: t + 1]) for session in sessions for t in range(len(session))]
+    grown = said(turns, Content(words + heard, heard), answer)
+    assert grown.tokens.tolist() == expected
+    assert grown.audio.tolist() == audio
+    hung = hang(turns, grown, np.full(len(flat), -1), text(np.zeros(len(flat), np.int64)), 40)
+    for kind, whole in (("tokens", expected), ("audio", audio)):
+        depth = np.concatenate((np.zeros(40, np.int64), getattr(hung.depth, kind), [0]))  # leaf -1 is the last, of 0
+        assert (depth[hung.leaf] + getattr(hung.fresh, kind)).tolist() == whole
+    assert len(hung.parent) == len(flat) - len(sessions)
 
 
 def common(one: list[object], two: list[object]) -> int:
@@ -232,6 +253,9 @@ def test_open_loops_arrive_by_thinking_alone():
     assert len(trace.arrive) < len(due)
     assert np.all(trace.follows == -1)
     assert not np.any(trace.think)
+    first = np.searchsorted(trace.arrive, begins)  # no two arrivals of this run are alike
+    assert np.array_equal(np.unique(trace.session), first)
+    assert np.array_equal((trace.arrive - trace.arrive[trace.session]) % 600_000, np.zeros(len(trace.arrive)))
 
 
 def test_closed_loops_follow_one_another():
@@ -242,3 +266,5 @@ def test_closed_loops_follow_one_another():
     assert np.all(trace.think == np.where(later, 600_000, 0))
     assert np.all(trace.arrive[later] == trace.arrive[trace.follows[later]])
     assert np.all(trace.prompt[later] > trace.prompt[trace.follows[later]] + trace.output[trace.follows[later]])
+    before = np.where(later, trace.follows, 0)
+    assert np.array_equal(trace.session, np.where(later, trace.session[before], np.arange(trace.requests)))

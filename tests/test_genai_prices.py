@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import part_of
 
 from sim.billing import price_request
 from sim.ledger import Mode
@@ -38,8 +39,14 @@ def has_batch_variant(model, when):
     return any(v.when == BATCH and (v.constraint is None or v.constraint.active(when)) for v in variants)
 
 
-def theirs(model, mode, when, prompt, cached, output):
-    usage = genai_prices.Usage(input_tokens=prompt, cache_read_tokens=cached, output_tokens=output)
+def theirs(model, mode, when, prompt, output, *, cached, audio, cached_audio):
+    usage = genai_prices.Usage(
+        input_tokens=prompt,
+        cache_read_tokens=cached,
+        input_audio_tokens=audio,
+        cache_audio_read_tokens=cached_audio,
+        output_tokens=output,
+    )
     context = BATCH if mode == Mode.BATCH else None
     found = genai_prices.calc_price(
         usage, model, provider_id="google", genai_request_timestamp=when, price_context=context
@@ -75,16 +82,21 @@ def test_the_comparison_is_not_vacuous():
     assert {model for model, mode, *_ in CELLS if mode == Mode.STANDARD} == set(BOOK.models)
     assert len({model for model, mode, *_ in CELLS if mode == Mode.BATCH}) >= 10
     assert len(BOOK.models) == 13
+    heard = {(e.model, mode) for m, mode, *_ in CELLS for e in BOOK.entries[m] if "audio_input" in e.prices}
+    assert len(heard) >= 8  # models and modes with audio prices of their own
 
 
 @pytest.mark.parametrize(("model", "mode", "first", "last"), CELLS, ids=lambda v: getattr(v, "name", str(v)[:22]))
 @given(data=st.data(), prompt=tokens, output=tokens)
 @settings(max_examples=25, deadline=None)
 def test_equal_to_genai_prices(model, mode, first, last, data, prompt, output):
-    """One request costs what genai-prices says, to the last digit."""
-    cached = data.draw(st.sampled_from([0, prompt]) | st.integers(0, prompt))
+    """One request costs what genai-prices says, to the last digit; audio and cached audio included."""
+    cached = data.draw(part_of(prompt))
+    cached_audio = data.draw(part_of(cached))
+    parts = {"cached": cached, "cached_audio": cached_audio}
+    parts["audio"] = cached_audio + data.draw(part_of(prompt - cached))
     when = first + dt.timedelta(milliseconds=data.draw(st.integers(0, (last - first) // dt.timedelta(milliseconds=1))))
-    ours = price_request(BOOK, model, mode, ms(when), prompt=prompt, cached=cached, output=output)
-    assert ours.total == theirs(model, mode, when, prompt, cached, output)
+    ours = price_request(BOOK, model, mode, ms(when), prompt=prompt, output=output, **parts)
+    assert ours.total == theirs(model, mode, when, prompt, output, **parts)
     if mode == Mode.BATCH and prompt - cached:
-        assert ours.total != theirs(model, Mode.STANDARD, when, prompt, cached, output), "a silent fallback would pass"
+        assert ours.total != theirs(model, Mode.STANDARD, when, prompt, output, **parts), "a silent fallback would pass"

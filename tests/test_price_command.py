@@ -62,6 +62,22 @@ def test_every_mode_adds_up(gcsim, mode):
     assert sum(Fraction(x["usd"]) for x in lines) == Fraction(document["total_usd"])
 
 
+def test_audio_is_a_line_of_its_own(gcsim):
+    """Audio and cached audio are taken out of the prompt and of the cached tokens, and billed at their own prices."""
+    argv = ("--prompt", "100k", "--cached", "40k", "--audio", "30k", "--cached-audio", "10k", "--output", "1k")
+    code, out, err = gcsim("price", "gemini-2.5-flash", *argv, "--json")
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert [(x["line"], x["tokens"], x["usd_per_mtok"]) for x in document["lines"]] == [
+        ("input", 100_000 - 40_000 - 20_000, "0.3"),
+        ("cached", 40_000 - 10_000, "0.03"),
+        ("audio_input", 30_000 - 10_000, "1"),
+        ("audio_cached", 10_000, "0.1"),
+        ("output", 1_000, "2.5"),
+    ]
+    assert "audio_cached" in gcsim("price", "gemini-2.5-flash", *argv)[1]
+
+
 @pytest.mark.parametrize(
     ("date", "served", "total"),
     [
@@ -85,6 +101,7 @@ def test_the_date_decides_who_serves(gcsim, date, served, total):
 def test_every_mistake_at_once(gcsim):
     """All that is wrong with a command line is said at once, a line each, to stderr, and the exit code is 2."""
     argv = ("gemini-2.5-prO", "--prompt", "2x", "--cached", "-5", "--output", "1.5", "--mode", "bach", "--date", "x")
+    argv += ("--audio", "-1", "--cached-audio", "y")
     code, out, err = gcsim("price", *argv)
     assert (code, out) == (2, "")
     lines = err.splitlines()
@@ -92,18 +109,39 @@ def test_every_mistake_at_once(gcsim):
         ("--prompt", "got '2x'"),
         ("--cached", "got '-5'"),
         ("--output", "whole number"),
+        ("--audio", "got '-1'"),
+        ("--cached-audio", "got 'y'"),
         ("--mode", "did you mean 'batch'"),
         ("--date", "not a day"),
         ("MODEL", "did you mean 'gemini-2.5-pro'"),
     ):
         assert any(line.startswith(f"command line: {flag}: ") and hint in line for line in lines), (flag, err)
-    assert len(lines) == 6
+    assert len(lines) == 8
+
+
+def test_every_part_that_exceeds_its_whole_is_told(gcsim):
+    """Cached tokens and audio beyond the prompt, and cached audio beyond either, are four mistakes at once."""
+    argv = ("--prompt", "5", "--cached", "6", "--audio", "7", "--cached-audio", "8")
+    code, out, err = gcsim("price", "gemini-2.5-pro", *argv)
+    assert (code, out) == (2, "")
+    assert [line.split(": ", 1)[1] for line in err.splitlines()] == [
+        "--audio: more audio tokens than the prompt has; at most 5; got 7",
+        "--cached: more cached tokens than the prompt has; at most 5; got 6",
+        "--cached-audio: more tokens than are cached; at most 6; got 8",
+        "--cached-audio: more audio tokens than the prompt has of them; at most 7; got 8",
+    ]
 
 
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
         (("gemini-2.5-pro", "--prompt", "2", "--cached", "3"), "--cached: more cached tokens than the prompt has"),
+        (("gemini-2.5-pro", "--prompt", "2", "--audio", "3"), "--audio: more audio tokens than the prompt has"),
+        (("gemini-2.5-pro", "--prompt", "9", "--cached", "2", "--audio", "9", "--cached-audio", "3"), "at most 2"),
+        (
+            ("gemini-2.5-pro", "--prompt", "9", "--cached", "4", "--audio", "8", "--cached-audio", "2"),
+            "--audio: more uncached audio than the prompt has uncached tokens; at most 7 with this --cached-audio",
+        ),
         (("gemini-2.5-pro", "--date", "2020-01-01"), "--date: book 'google' has no price"),
         (("gemini-2.5-pro", "--book", "gogle"), "did you mean 'google'"),
         (("gemini-2.5-pro", "--book", "absent.toml"), "absent.toml: cannot be read"),
@@ -126,7 +164,7 @@ def test_prices_lists_what_is_in_force(gcsim):
     document = json.loads(out)
     book = load_book("google")
     models = {model["model"]: model for model in document["models"]}
-    assert (code, err, document["schema"], document["digest"]) == (0, "", "gcsim.prices/1", book.digest)
+    assert (code, err, document["schema"], document["digest"]) == (0, "", "gcsim.prices/2", book.digest)
     assert set(models) == set(book.models) - {"gemini-2.0-flash"}  # shut down on 2026-06-01
     assert models["gemini-2.5-pro"]["changes"] == [{"date": "2026-12-01", "what": "served by gemini-3.8-flash"}]
     assert models["gemini-4-argon"]["prices"]["input"] == "2"

@@ -55,7 +55,7 @@ tokens = {law = "lognormal", mean = "20k", cv = 1.0}
 tokens = 900
 """
 ALL = CHAT + SEARCH + NIGHT + CONTEXTS
-LUCK = ("fresh", "output", "arrive", "think", "patience", *DRAW_COLUMNS)
+LUCK = ("fresh", "audio", "output", "thinking", "arrive", "think", "patience", *DRAW_COLUMNS)
 
 
 def fingerprint(trace: Trace) -> str:
@@ -197,6 +197,49 @@ def test_the_draw_columns_are_uniform():
     assert abs(np.corrcoef(trace.luck, trace.slowness)[0, 1]) < 5 / np.sqrt(trace.requests)
 
 
+def test_the_weather_is_that_of_the_run():
+    """The draws of the whole run depend on seed and replication, and on nothing that a scenario says (P73)."""
+    base = realise(workload(ALL), SEED, 0).weather.tolist()
+    head = 'start = "2026-12-16T00:00:00Z"\nhorizon = "7h"\nload = 2.0\n'
+    assert realise(workload(SEARCH + CONTEXTS, head), SEED, 0).weather.tolist() == base
+    others = [realise(workload(ALL), seed, r).weather.tolist() for seed, r in ((SEED, 1), (SEED + 1, 0))]
+    assert len({tuple(found) for found in (base, *others)}) == 3
+    assert len({*base}) == 2
+
+
+def test_a_session_begins_with_its_first_request():
+    """Each request names the first of its conversation: by following back in a closed loop, itself where alone."""
+    trace = realise(workload(ALL), SEED, 0)
+    for request, first in enumerate(trace.session.tolist()):
+        back = request
+        while trace.follows[back] >= 0:
+            back = int(trace.follows[back])
+        assert first == back
+    opened = realise(workload(ALL.replace("session = {", 'session = {loop = "open", ')), SEED, 0)
+    chat, first = (opened.stream == 0), opened.session
+    assert np.all(opened.stream[first] == opened.stream)
+    assert np.array_equal(first[~chat], np.flatnonzero(~chat))
+    # the prompts of a conversation are nested, so its requests part at one node of the tree that is theirs alone
+    parts = [set(np.flatnonzero(first == start).tolist()) for start in np.unique(first[chat])]
+    assert sum(map(len, parts)) == np.count_nonzero(chat)
+    for part in parts:
+        path = set()
+        for request in sorted(part):
+            assert not path or int(opened.leaf[request]) in path or int(opened.parent[opened.leaf[request]]) in path
+            path |= {int(opened.leaf[request])}
+
+
+def test_a_node_is_replaced_when_its_version_ends():
+    """A document goes at the next multiple of replaced_every after its use; what sessions add is never replaced."""
+    trace = realise(workload(SEARCH + CHAT + CONTEXTS), SEED, 0)
+    hours = 2 * 3_600_000
+    docs, system = (trace.context == 1 + trace.populations.index(name) for name in ("docs", "sys"))
+    assert np.all(trace.replaced[~docs] == -1)
+    assert np.any(system)
+    search = np.flatnonzero(trace.stream == trace.streams.index("search"))
+    assert np.array_equal(trace.replaced[trace.leaf[search]], (trace.arrive[search] // hours + 1) * hours)
+
+
 def test_the_fixed_prompt_lengths():
     """A prompt is context + question; with variable text first it has the same length and no leaf."""
     trace = realise(workload(NIGHT + CONTEXTS), SEED, 0)
@@ -210,14 +253,20 @@ def test_the_fixed_prompt_lengths():
 
 def test_replay_adds_the_draws():
     """A replay keeps the recorded requests in every replication and changes only the luck of the service."""
-    columns = {"arrive": [0, 5, 5], "leaf": [-1, 0, 1], "fresh": [7, 8, 9], "output": [1, 2, 3], "follows": [-1, -1, 1]}
-    columns |= {"think": [0, 0, 4], "parent": [-1, 0], "depth": [10, 30], "context": [1, 0]}
+    columns = {"arrive": [0, 5, 5, 5], "leaf": [-1, 0, 1, 1], "fresh": [7, 8, 9, 9], "output": [1, 2, 3, 4]}
+    columns |= {"thinking": [0, 2, 1, 0], "follows": [-1, -1, 1, 2], "think": [0, 0, 4, 4]}
+    columns |= {"parent": [-1, 0], "depth": [10, 30], "context": [1, 0]}
     recorded = SimpleNamespace(**{name: np.array(v, np.int64) for name, v in columns.items()}, horizon=6)
     first, second = (replay(recorded, patience=9_000, seed=SEED, replication=r) for r in range(2))
     for name, values in columns.items():
         assert getattr(first, name).tolist() == getattr(second, name).tolist() == values
     assert set(first.patience.tolist()) == {9_000}
+    assert first.session.tolist() == [0, 1, 1, 1]  # a conversation begins with what follows nothing
+    assert not np.any(first.audio)
+    assert not np.any(first.audio_depth)
+    assert set(first.replaced.tolist()) == {-1}
     assert not np.array_equal(first.luck, second.luck)
+    assert not np.array_equal(first.weather, second.weather)
     assert first.populations == ("recorded",)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.trace import Trace, check
+from sim.trace import NODE_COLUMNS, REQUEST_COLUMNS, WEATHER, Trace, check
 from sim.traces import FORMATS, Recorded, load_trace
 from sim.traces.prefix_tree import TreeBuilder, runs_of
 
@@ -49,11 +49,12 @@ def written(folder: Path, text: str | bytes, name: str = "trace") -> Path:
 
 
 def as_trace(recorded: Recorded) -> Trace:
-    """A scenario adds the draws; here they are zero."""
-    zero = np.zeros(recorded.requests, np.int64)
+    """A scenario adds the rest of each column; here it is zero."""
     own = {name: getattr(recorded, name) for name in Trace._fields if name in Recorded._fields}
-    draws = dict.fromkeys(set(Trace._fields) - set(own) - {"streams", "populations"}, zero)
-    return Trace(**own, **draws, populations=("recorded",))
+    sizes = dict.fromkeys(REQUEST_COLUMNS, recorded.requests) | dict.fromkeys(NODE_COLUMNS, len(recorded.depth))
+    sizes["weather"] = WEATHER
+    rest = {name: np.zeros(size, np.int64) for name, size in sizes.items() if name not in own}
+    return Trace(**own, **rest, populations=("recorded",))
 
 
 def test_mooncake_blocks_are_512_tokens_and_the_last_partial_one_is_fresh(tmp_path):

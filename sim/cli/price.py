@@ -1,5 +1,6 @@
 """``gcsim price``: the exact dollars of one request, line by line."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -22,8 +23,11 @@ MODES = {mode.name.lower(): mode for mode in Mode}
 
 def price(
     model: Annotated[str, typer.Argument(help="The model asked for.")],
+    *,
     prompt: Annotated[str, typer.Option(help='Prompt tokens, cached ones included, such as 1200 or "50k".')] = "0",
     cached: Annotated[str, typer.Option(help="Tokens of the prompt that are read from a cache.")] = "0",
+    audio: Annotated[str, typer.Option(help="Tokens of the prompt that are audio.")] = "0",
+    cached_audio: Annotated[str, typer.Option(help="Tokens of the cached ones that are audio.")] = "0",
     output: Annotated[str, typer.Option(help="Tokens generated, thinking included.")] = "0",
     mode: Annotated[str, typer.Option(help="standard, batch, flex or priority.")] = "standard",
     date: Annotated[str | None, typer.Option(help="Day (UTC) or instant of the request; else the book's own.")] = None,
@@ -32,13 +36,9 @@ def price(
 ) -> None:
     """Print what one request costs, exactly."""
     arguments = Arguments()
-    tokens = {
-        flag: arguments.read(flag, text, as_tokens)
-        for flag, text in (("--prompt", prompt), ("--cached", cached), ("--output", output))
-    }
-    in_prompt, in_cache = tokens["--prompt"], tokens["--cached"]
-    if in_prompt is not None and in_cache is not None and in_cache > in_prompt:
-        arguments.refuse("--cached", "more cached tokens than the prompt has", f"at most {in_prompt}", in_cache)
+    given = {"prompt": prompt, "cached": cached, "audio": audio, "cached_audio": cached_audio, "output": output}
+    tokens = {name: arguments.read(_flag(name), text, as_tokens) for name, text in given.items()}
+    _check_parts(arguments, tokens)
     if mode not in MODES:
         arguments.refuse("--mode", "unknown mode", nearest(mode, MODES), mode)
     at_ms = None if date is None else arguments.read("--date", date, as_day)
@@ -49,10 +49,8 @@ def price(
     arguments.check()
     assert opened is not None  # noqa: S101  # `check` raised otherwise
     assert at_ms is not None  # noqa: S101
-    counts = {flag.removeprefix("--"): count or 0 for flag, count in tokens.items()}
-    bill = price_request(
-        opened, model, MODES[mode], at_ms, prompt=counts["prompt"], cached=counts["cached"], output=counts["output"]
-    )
+    counts = {name: count or 0 for name, count in tokens.items()}
+    bill = price_request(opened, model, MODES[mode], at_ms, terms=None, **counts)
     served = opened.served(model, at_ms)
     tier = opened.entry(served, at_ms).tier(counts["prompt"])
     warn_of_book(opened, at_ms)
@@ -61,6 +59,33 @@ def price(
         print_json(document)
     else:
         _print(document)
+
+
+_PARTS = (  # what is counted, what it is a part of, and how that is said
+    ("cached", "prompt", "more cached tokens than the prompt has"),
+    ("audio", "prompt", "more audio tokens than the prompt has"),
+    ("cached_audio", "cached", "more tokens than are cached"),
+    ("cached_audio", "audio", "more audio tokens than the prompt has of them"),
+)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _check_parts(arguments: Arguments, tokens: Mapping[str, int | None]) -> None:
+    """Refuse parts that are larger than their whole; counts that were not read are refused already."""
+    counts = {name: count for name, count in tokens.items() if count is not None}
+    known = [row for row in _PARTS if row[0] in counts and row[1] in counts]
+    wrong = [(part, whole, what) for part, whole, what in known if counts[part] > counts[whole]]
+    for part, whole, what in wrong:
+        arguments.refuse(_flag(part), what, f"at most {counts[whole]}", counts[part])
+    if wrong or len(known) < len(_PARTS):
+        return
+    most = counts["prompt"] - counts["cached"] + counts["cached_audio"]
+    if counts["audio"] > most:
+        what = "more uncached audio than the prompt has uncached tokens"
+        arguments.refuse("--audio", what, f"at most {most} with this --cached-audio", counts["audio"])
 
 
 def _check_model(arguments: Arguments, book: Book, model: str, at_ms: int | None) -> None:

@@ -5,23 +5,25 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from sim.document import Strict
 from sim.errors import PriceMissing, Problem, nearest
 from sim.ledger import Mode
 from sim.providers.facts import Assumption, LatencyFact, ModelFacts, Redirect, day_of, midnight
-from sim.units import DAY
+from sim.providers.limits import Platform, PublishedLimits
+from sim.providers.media import Media
+from sim.units import DAY, Switch
 
 __all__ = ["LINES", "PICO", "TIERS", "Book", "Entry", "LineName", "Terms", "Tier"]
 
 PICO = 10**12  # picodollars in a dollar
 STALE_DAYS = 180  # a book that was checked longer ago than this is worth a warning
 
-LineName: TypeAlias = Literal["input", "cached", "output", "creation", "storage"]
+LineName: TypeAlias = Literal["input", "cached", "audio_input", "audio_cached", "output", "creation", "storage"]
 Tier: TypeAlias = Literal["standard", "long"]
 
-LINES: tuple[LineName, ...] = ("input", "cached", "output", "creation", "storage")
+LINES: tuple[LineName, ...] = get_args(LineName)
 TIERS: tuple[Tier, ...] = ("standard", "long")
 
 
@@ -35,6 +37,7 @@ class Terms(Strict):
     creation: Literal["input", "free"]  # whether writing an explicit cache costs the input price
     storage: Literal["lifetime", "committed"]  # until the cache ended, or until the last expiry that was asked for
     batch_cached: Literal["published", "standard", "stacked"]  # the price of a cached token in batch and flex
+    free_tier: Switch = False  # whether the project pays nothing at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +65,12 @@ class Entry:
         """Return the tier of a prompt: ``long`` strictly above the limit."""
         return "long" if self.long_over is not None and prompt > self.long_over else "standard"
 
-    def price(self, line: LineName, mode: Mode = Mode.STANDARD, tier: Tier = "standard") -> int:
-        """Return picodollars per token (storage: per token-hour).
+    def price(self, line: LineName, mode: Mode = Mode.STANDARD, tier: Tier = "standard") -> int | Fraction:
+        """Return picodollars per token (storage: per token-hour), exactly; of text they are whole.
 
         Creating a cache is an ordinary call, so ``creation`` is the standard input price of the tier; storage has
-        neither mode nor tier. Raises :class:`PriceMissing` where the book gives no price; none is taken instead.
+        neither mode nor tier. Audio whose price the book leaves blank costs what text does. Raises
+        :class:`PriceMissing` where the book gives no price; none is taken instead.
         """
         if line in ("creation", "storage"):
             if not self.explicit:
@@ -75,11 +79,32 @@ class Entry:
         if mode == Mode.PRIORITY:
             if self.priority is None:
                 raise self._missing(line, mode, tier, "the book offers no priority")
-            # loading made sure that the product is whole
-            return int(self._column(_prefix(tier) + line, line, mode, tier) * self.priority)
+            return self._published(line, mode, tier) * self.priority
         if mode == Mode.FLEX and not self.flex:
             raise self._missing(line, mode, tier, "the book offers no flex")
-        batch = "" if mode == Mode.STANDARD else "batch_"
+        return self._published(line, mode, tier)
+
+    def _published(self, line: LineName, mode: Mode, tier: Tier) -> int | Fraction:
+        """Return a price of a call before the priority factor.
+
+        Audio has no price of its own where the column is blank and above the limit of the long tier: it is text there.
+        No page prints a price of cached audio in a batch: it is discounted as cached text is, so it is
+        ``audio_cached * batch_cached / cached``.
+        """
+        if line not in ("audio_input", "audio_cached"):
+            return self._text(line, mode, tier)
+        batched = mode in (Mode.BATCH, Mode.FLEX)
+        column = "batch_audio_input" if batched and line == "audio_input" else line
+        if tier == "long" or column not in self.prices:
+            return self._text(line.removeprefix("audio_"), mode, tier)
+        full = self.prices[column]
+        if line == "audio_input" or not batched:
+            return full
+        cached = self._text("cached", Mode.STANDARD, tier)
+        return Fraction(full * self._text("cached", mode, tier), cached) if cached else full
+
+    def _text(self, line: str, mode: Mode, tier: Tier) -> int:
+        batch = "batch_" if mode in (Mode.BATCH, Mode.FLEX) else ""
         return self._column(f"{_prefix(tier)}{batch}{line}", line, mode, tier)
 
     def _column(self, column: str, line: str, mode: Mode, tier: Tier) -> int:
@@ -115,6 +140,9 @@ class Book:
     redirects: tuple[Redirect, ...]
     service: Mapping[str, Any]  # a valid `sim.providers.service.Service`, as plain values to lay a scenario's own over
     latency: Mapping[str, LatencyFact]  # by model or by family
+    limits: PublishedLimits
+    media: Mapping[int, Media]  # by generation of models
+    platforms: Mapping[str, Platform]
     assumptions: tuple[Assumption, ...]
     warnings: tuple[Problem, ...]
 

@@ -23,6 +23,7 @@ class Recorded(NamedTuple):
     leaf: Ints  # (n,) node of the prefix tree that the prompt starts with, -1 = none
     fresh: Ints  # (n,) tokens after that node, shared with nobody as far as the file tells
     output: Ints  # (n,) tokens generated, thinking included
+    thinking: Ints  # (n,) tokens of these that are thinking, as far as the file tells
     follows: Ints  # (n,) -1: the times are recorded
     think: Ints  # (n,) ms, 0
     parent: Ints  # (k,) parent node, smaller than the node itself; -1 = hangs from the root
@@ -53,15 +54,27 @@ class Calls:
     time: list[int] = field(default_factory=list)  # ms, from whatever origin
     prompt: list[int] = field(default_factory=list)
     output: list[int] = field(default_factory=list)
+    thinking: list[int] = field(default_factory=list)
     cached: list[int] = field(default_factory=list)  # -1 = unknown
     shown: list[object] = field(default_factory=list)  # the time as the file writes it
 
-    def add(self, line: int, time: int, prompt: int, output: int, *, cached: int = -1, shown: object = None) -> None:
+    def add(
+        self,
+        line: int,
+        time: int,
+        prompt: int,
+        output: int,
+        *,
+        thinking: int = 0,
+        cached: int = -1,
+        shown: object = None,
+    ) -> None:
         """Append a row."""
         self.line.append(line)
         self.time.append(time)
         self.prompt.append(prompt)
         self.output.append(output)
+        self.thinking.append(thinking)
         self.cached.append(cached)
         self.shown.append(shown)
 
@@ -100,6 +113,7 @@ def assemble(
         leaf=leaves,
         fresh=column(calls.prompt) - shared_tokens(leaves, tree.depth),
         output=column(calls.output),
+        thinking=column(calls.thinking),
         follows=np.full(n, -1, np.int64),
         think=np.zeros(n, np.int64),
         parent=tree.parent,

@@ -73,7 +73,8 @@ def _add(row: Row, calls: Calls, shared: list[Shared], *, tells_cached: bool) ->
         row.wrong("context_tokens", "tokens of a context without a name", "a context_id beside it", context_tokens)
     if row.mistakes.total == before:
         shown = next(row.cells[field].value for field in TIMES if field in row.cells)
-        calls.add(row.line, time, whole, candidates + thoughts, cached=cached if tells_cached else -1, shown=shown)
+        told = cached if tells_cached else -1
+        calls.add(row.line, time, whole, candidates + thoughts, thinking=thoughts, cached=told, shown=shown)
         declared = context_tokens if "context_tokens" in row.cells else None
         shared.append(Shared(row.text("context"), declared, row.text("session")))
 

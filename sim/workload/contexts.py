@@ -6,13 +6,16 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from sim.trace import Ints
+from sim.workload.media import Content, text
 from sim.workload.sizes import Floats
 from sim.workload.spec import ContextSpec
 
-__all__ = ["Asked", "Forest", "Sizes", "chain", "lengths", "pick", "plant"]
+__all__ = ["NEVER", "Asked", "Forest", "Sizes", "chain", "contents", "pick", "plant", "version_ends"]
 
-Sizes: TypeAlias = Callable[[str, int], Ints]
-"""Gives the tokens of the first n documents of a named population."""
+NEVER = -1  # as an instant: it does not come
+
+Sizes: TypeAlias = Callable[[str, int], Content]
+"""Gives the content of the first n documents of a named population."""
 
 
 class Asked(NamedTuple):
@@ -32,7 +35,14 @@ class Forest(NamedTuple):
 
     parent: Ints  # (k,)
     depth: Ints  # (k,) tokens
+    audio_depth: Ints  # (k,) tokens of these that are audio
     context: Ints  # (k,) 1 + index of the population
+    replaced: Ints  # (k,) ms at which its version ends, -1 = never
+
+    @classmethod
+    def joined(cls, parts: list["Forest"]) -> "Forest":
+        """Return several as one; their nodes are numbered one part after another already."""
+        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 _NONE = np.empty(0, np.int64)
@@ -52,14 +62,26 @@ def pick(spec: ContextSpec, u: Floats) -> Ints:
     return np.searchsorted(steps[:-1] / steps[-1], u, side="right").astype(np.int64)
 
 
-def lengths(contexts: Mapping[str, ContextSpec], name: str, documents: Ints, sizes: Sizes) -> Ints:
-    """Return the (n,) tokens from the start of the prompt to the end of each document."""
-    tokens = np.zeros(len(documents), np.int64)
+def contents(contexts: Mapping[str, ContextSpec], name: str, documents: Ints, sizes: Sizes) -> Content:
+    """Return the (n,) contents from the start of the prompt to the end of each document."""
+    found = text(np.zeros(len(documents), np.int64))
     for population in reversed(chain(contexts, name)):
         documents = documents % contexts[population].count
         if len(documents):
-            tokens += sizes(population, int(documents.max()) + 1)[documents]
-    return tokens
+            found = found.plus(sizes(population, int(documents.max()) + 1).at(documents))
+    return found
+
+
+def version_ends(contexts: Mapping[str, ContextSpec], name: str, times: Ints) -> Ints:
+    """Return when the versions of (n,) times end: the first replacement of a document or of any above it, -1 = never.
+
+    >>> spec = ContextSpec.model_validate({"tokens": 9, "replaced_every": "1s"})
+    >>> version_ends({"docs": spec}, "docs", np.array([0, 999, 1000])).tolist()
+    [1000, 1000, 2000]
+    """
+    periods = [contexts[population].replaced_every for population in chain(contexts, name)]
+    ends = [(times // period + 1) * period for period in periods if period is not None]
+    return np.min(ends, axis=0) if ends else np.full_like(times, NEVER)
 
 
 def plant(
@@ -73,7 +95,7 @@ def plant(
     order = _parents_first(contexts)
     used, inverse, below = _used(contexts, asked, order)
     nodes: dict[str, Ints] = {}
-    parents, depths, marks = [_NONE], [_NONE], [_NONE]
+    parts = [Forest(*[_NONE] * len(Forest._fields))]
     planted = 0
     parent_of: dict[str, Ints] = {}
     index = {name: i for i, name in enumerate(contexts)}
@@ -86,11 +108,12 @@ def plant(
         for child in below[name]:  # in the order in which _used appended them
             size = len(used[child].document)
             parent_of[child], own = node[own : own + size], own + size
-        parents.append(parent_of.get(name, np.full(count, -1, np.int64)))
-        depths.append(lengths(contexts, name, unique.document, sizes))
-        marks.append(np.full(count, 1 + index[name], np.int64))
+        parent = parent_of.get(name, np.full(count, -1, np.int64))
+        depth = contents(contexts, name, unique.document, sizes)
+        mark = np.full(count, 1 + index[name], np.int64)
+        parts.append(Forest(parent, *depth, mark, version_ends(contexts, name, unique.time)))
         planted += count
-    return Forest(np.concatenate(parents), np.concatenate(depths), np.concatenate(marks)), nodes
+    return Forest.joined(parts), nodes
 
 
 def _parents_first(contexts: Mapping[str, ContextSpec]) -> list[str]:

@@ -14,10 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import PCG64DXSM, SeedSequence
 
-from sim.trace import DRAW_BITS, DRAW_COLUMNS, REQUEST_COLUMNS, Ints, Trace, check
+from sim.errors import EngineError
+from sim.providers.media import Media
+from sim.trace import DRAW_BITS, DRAW_COLUMNS, REQUEST_COLUMNS, WEATHER, Ints, Trace, check
 from sim.workload.arrivals import times
-from sim.workload.contexts import Asked, Forest, Sizes, lengths, pick, plant
+from sim.workload.contexts import NEVER, Asked, Forest, Sizes, contents, pick, plant
 from sim.workload.intensity import Draw, Take
+from sim.workload.laws import SizeLaw
+from sim.workload.media import Content, PartsSpec, parts_content, text
 from sim.workload.recording import Recording
 from sim.workload.sessions import Chain, Turns, hang, said, since_first, unfold
 from sim.workload.sizes import Floats, quantile
@@ -70,11 +74,15 @@ class _Luck(NamedTuple):
 
     def columns(self, name: str, count: int) -> dict[str, Ints]:
         """Return the draws that a trace hands to the engines, ``floor(u * 2^32)`` of each uniform."""
+        return {column: self._whole(name, column, count) for column in DRAW_COLUMNS}
+
+    def weather(self) -> Ints:
+        """Return the draws of the whole run, which no stream, context or other parameter moves."""
+        return self._whole("weather", "weather", WEATHER)
+
+    def _whole(self, name: str, purpose: str, count: int) -> Ints:
         shift = np.uint64(64 - DRAW_BITS)
-        return {
-            column: (_raw(self.seed, self.replication, name, column, count) >> shift).astype(np.int64)
-            for column in DRAW_COLUMNS
-        }
+        return (_raw(self.seed, self.replication, name, purpose, count) >> shift).astype(np.int64)
 
 
 class _Flow(NamedTuple):
@@ -85,8 +93,9 @@ class _Flow(NamedTuple):
     turns: Turns  # (n,)
     arrive: Ints  # (n,) ms
     think: Ints  # (n,) ms
-    fresh: Ints  # (n,) tokens of the question
-    output: Ints  # (n,) tokens
+    question: Content  # (n,)
+    answer: Ints  # (n,) tokens
+    thinking: Ints  # (n,) tokens before the answer
     draws: dict[str, Ints]  # (n,) each
 
     @property
@@ -95,7 +104,7 @@ class _Flow(NamedTuple):
         return self.spec.context if self.spec.order == "shared_first" else None
 
 
-def realise(spec: WorkloadSpec, seed: int, replication: int) -> Trace:
+def realise(spec: WorkloadSpec, seed: int, replication: int, media: Media | None = None) -> Trace:
     """Return the trace of one replication of a workload; the same bytes in every process.
 
     Requests that arrive at one instant stand in the order of the streams in the file, then in their stream's own.
@@ -108,25 +117,29 @@ def realise(spec: WorkloadSpec, seed: int, replication: int) -> Trace:
         A whole number of ``[0, 2^128)``.
     replication
         From 0.
+    media
+        What the model makes of pictures, film and sound; needed where the workload holds any.
     """
     luck = _Luck(seed, replication)
 
-    def sizes(context: str, count: int) -> Ints:
-        return quantile(spec.contexts[context].tokens, luck.draw(f"contexts.{context}")("tokens")(count))
+    def sizes(context: str, count: int) -> Content:
+        own = spec.contexts[context]
+        return _content(own.tokens, "tokens", own.parts, media, luck.draw(f"contexts.{context}"), count)
 
-    flows = [_flow(spec, name, luck) for name in spec.streams]
+    flows = [_flow(spec, name, luck, media) for name in spec.streams]
     forest, leaves = _planted(spec, flows, sizes)
     parts, trees, planted = [], [forest], len(forest.parent)
     for number, (flow, leaf) in enumerate(zip(flows, leaves, strict=True)):
         prompts = _prompts(spec, flow, leaf, forest, planted, sizes)
         parts.append(_columns(flow, number, prompts))
-        trees.append(Forest(prompts.parent, prompts.depth, np.zeros_like(prompts.depth)))
+        no_context = np.zeros_like(prompts.parent)
+        trees.append(Forest(prompts.parent, *prompts.depth, no_context, np.full_like(prompts.parent, NEVER)))
         planted += len(prompts.parent)
-    tree = {name: np.concatenate([getattr(part, name) for part in trees]) for name in Forest._fields}
     return check(
         Trace(
             **_merged(parts),
-            **tree,
+            **Forest.joined(trees)._asdict(),
+            weather=luck.weather(),
             horizon=spec.horizon,
             streams=tuple(spec.streams),
             populations=tuple(spec.contexts),
@@ -134,7 +147,19 @@ def realise(spec: WorkloadSpec, seed: int, replication: int) -> Trace:
     )
 
 
-def _flow(spec: WorkloadSpec, name: str, luck: _Luck) -> _Flow:
+def _content(
+    law: SizeLaw, purpose: str, parts: PartsSpec | None, media: Media | None, draw: Draw, count: int
+) -> Content:
+    """Draw the text and the parts of questions or documents."""
+    words = text(quantile(law, draw(purpose)(count)))
+    if parts is None:
+        return words
+    if media is None:
+        raise EngineError("a workload with pictures, film or sound needs the media table of a model")
+    return words.plus(parts_content(parts, media, draw, count))
+
+
+def _flow(spec: WorkloadSpec, name: str, luck: _Luck, media: Media | None) -> _Flow:
     """Draw one stream."""
     stream, draw = spec.streams[name], luck.draw(f"streams.{name}")
     begin = times(stream.arrivals, spec.clock, draw)
@@ -147,19 +172,30 @@ def _flow(spec: WorkloadSpec, name: str, luck: _Luck) -> _Flow:
     arrive, think = begin[turns.session], np.zeros(count, np.int64)
     if session is not None:
         think = np.where(turns.number > 0, quantile(session.think, draw("think")(count)), 0)
-    drawn = {
-        "fresh": quantile(stream.fresh, draw("fresh")(count)),
-        "output": quantile(stream.output, draw("output")(count)),
-        **luck.columns(f"streams.{name}", count),
-    }
-    if session is not None and session.loop == "open":
-        arrive, think = arrive + since_first(turns, think), np.zeros_like(think)
-        if not np.all(kept := arrive < spec.horizon):
-            # times rise within a session, so what is kept are its first turns
-            turns = unfold(np.bincount(turns.session[kept], minlength=len(begin)))
-            arrive, think = arrive[kept], think[kept]
-            drawn = {column: values[kept] for column, values in drawn.items()}
-    return _Flow(stream, asked, turns, arrive, think, drawn.pop("fresh"), drawn.pop("output"), drawn)
+    question = _content(stream.fresh, "fresh", stream.parts, media, draw, count)
+    answer = quantile(stream.output, draw("output")(count))
+    thinking = np.zeros(count, np.int64)
+    if stream.thinking is not None:
+        thinking = quantile(stream.thinking, draw("thinking")(count))
+    of_service = luck.columns(f"streams.{name}", count)
+    drawn = _Flow(stream, asked, turns, arrive, think, question, answer, thinking, of_service)
+    return drawn if session is None or session.loop == "closed" else _in_open_loop(drawn, spec.horizon)
+
+
+def _in_open_loop(flow: _Flow, horizon: int) -> _Flow:
+    """Return a stream whose turns come by thinking alone; those past the horizon are gone."""
+    arrive = flow.arrive + since_first(flow.turns, flow.think)
+    # times rise within a session, so what is kept are its first turns
+    kept = arrive < horizon
+    return flow._replace(
+        turns=unfold(np.bincount(flow.turns.session[kept])),
+        arrive=arrive[kept],
+        think=np.zeros_like(arrive[kept]),
+        question=flow.question.at(kept),
+        answer=flow.answer[kept],
+        thinking=flow.thinking[kept],
+        draws={column: values[kept] for column, values in flow.draws.items()},
+    )
 
 
 def _planted(spec: WorkloadSpec, flows: list[_Flow], sizes: Sizes) -> tuple[Forest, list[Ints]]:
@@ -179,33 +215,38 @@ def _planted(spec: WorkloadSpec, flows: list[_Flow], sizes: Sizes) -> tuple[Fore
 def _prompts(spec: WorkloadSpec, flow: _Flow, leaf: Ints, forest: Forest, planted: int, sizes: Sizes) -> Chain:
     """Return where each prompt of a stream ends; with variable text in front it is all fresh, history included."""
     turns = flow.turns
-    grown = said(turns, flow.fresh, flow.output) if flow.spec.session else flow.fresh
-    none = np.full(len(grown), -1, np.int64)
+    grown = said(turns, flow.question, flow.answer) if flow.spec.session else flow.question
+    none = np.full(len(flow.arrive), -1, np.int64)
+    nothing = text(np.zeros_like(none))
     if flow.spec.order == "variable_first":
-        before = np.zeros_like(grown)
+        before = nothing
         if flow.spec.context is not None:
-            before = lengths(spec.contexts, flow.spec.context, flow.asked.document, sizes)[turns.session]
-        return Chain(none, before + grown, none[:0], none[:0])
+            before = contents(spec.contexts, flow.spec.context, flow.asked.document, sizes).at(turns.session)
+        return Chain(none, before.plus(grown), none[:0], text(none[:0]))
     if flow.spec.context is None:
-        return hang(turns, grown, none, np.zeros_like(grown), planted)
+        return hang(turns, grown, none, nothing, planted)
     if flow.spec.session is None:
-        return Chain(leaf, grown, none[:0], none[:0])
-    return hang(turns, grown, leaf[turns.session], forest.depth[leaf][turns.session], planted)
+        return Chain(leaf, grown, none[:0], text(none[:0]))
+    above = Content(forest.depth, forest.audio_depth).at(leaf)
+    return hang(turns, grown, leaf[turns.session], above.at(turns.session), planted)
 
 
 def _columns(flow: _Flow, number: int, prompts: Chain) -> dict[str, Ints]:
-    """Return the columns of a stream's requests in its own order; ``follows`` counts from its first."""
+    """Return the columns of a stream's requests in its own order; ``follows`` and ``session`` count from its first."""
     count = len(flow.arrive)
     closed = flow.spec.session is not None and flow.spec.session.loop == "closed"
     return {
         "arrive": flow.arrive,
         "stream": np.full(count, number, np.int64),
         "leaf": prompts.leaf,
-        "fresh": prompts.fresh,
-        "output": flow.output,
+        "fresh": prompts.fresh.tokens,
+        "audio": prompts.fresh.audio,
+        "output": flow.answer + flow.thinking,
+        "thinking": flow.thinking,
         "patience": np.full(count, flow.spec.patience, np.int64),
         "follows": flow.turns.follows if closed else np.full(count, -1, np.int64),
         "think": flow.think,
+        "session": flow.turns.starts,
         **flow.draws,
     }
 
@@ -215,12 +256,14 @@ def _merged(parts: list[dict[str, Ints]]) -> dict[str, Ints]:
     first = np.cumsum([0, *(len(part["arrive"]) for part in parts)])
     for part, offset in zip(parts, first, strict=False):
         part["follows"] = np.where(part["follows"] >= 0, part["follows"] + offset, -1)
+        part["session"] = part["session"] + offset
     columns = {name: np.concatenate([part[name] for part in parts]) for name in REQUEST_COLUMNS}
     order = np.argsort(columns["arrive"], kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     if len(order):
         columns["follows"] = np.where(columns["follows"] >= 0, place[columns["follows"]], -1)
+        columns["session"] = place[columns["session"]]
     return {name: column[order] for name, column in columns.items()}
 
 
@@ -228,19 +271,33 @@ def replay(recorded: Recording, *, patience: int, seed: int, replication: int) -
     """Return a recorded trace with draws for what no record tells: the luck of its service.
 
     The requests are the same in every replication. ``patience`` is in ms; nodes that the record marks as contexts are
-    of one population, ``recorded``.
+    of one population, ``recorded``. A request that follows none is a conversation of its own.
     """
     count = len(recorded.arrive)
-    told = ("arrive", "leaf", "fresh", "output", "follows", "think", "parent", "depth")
+    luck = _Luck(seed, replication)
+    told = ("arrive", "leaf", "fresh", "output", "thinking", "follows", "think", "parent", "depth")
     return check(
         Trace(
             **{name: getattr(recorded, name) for name in told},
-            **_Luck(seed, replication).columns("replay", count),
+            **luck.columns("replay", count),
+            weather=luck.weather(),
             stream=np.zeros(count, np.int64),
+            audio=np.zeros(count, np.int64),
             patience=np.full(count, patience, np.int64),
+            session=_roots(recorded.follows),
+            audio_depth=np.zeros_like(recorded.depth),
             context=(recorded.context > 0).astype(np.int64),
+            replaced=np.full_like(recorded.depth, NEVER),
             horizon=recorded.horizon,
             streams=("replay",),
             populations=("recorded",) if np.any(recorded.context) else (),
         )
     )
+
+
+def _roots(follows: Ints) -> Ints:
+    """Return the (n,) first requests of the chains of followers, in as many steps as doubling takes."""
+    found = np.where(follows >= 0, follows, np.arange(len(follows)))
+    while np.any((above := found[found]) != found):
+        found = above
+    return found

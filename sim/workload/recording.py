@@ -27,6 +27,10 @@ class Recording(Protocol):
         """Return the (n,) tokens generated."""
 
     @property
+    def thinking(self) -> Ints:
+        """Return the (n,) tokens of these that are thinking."""
+
+    @property
     def follows(self) -> Ints:
         """Return the (n,) requests waited for, -1 = none."""
 

@@ -8,6 +8,7 @@ from sim.errors import Problem, nearest
 from sim.units import DAY, duration
 from sim.workload.arrivals import Mmpp, Profile, Schedule, expected
 from sim.workload.civil import Clock, daily, doubtful
+from sim.workload.media import PartsSpec, least
 from sim.workload.sizes import mean, smallest
 from sim.workload.spec import StreamSpec, WorkloadSpec
 
@@ -17,6 +18,7 @@ Path = tuple[str | int, ...]
 
 _LONGEST = 36_525 * DAY  # a century: calendars are walked day by day
 _SWITCHES = 1e8  # of state, in a modulated process
+_PARTS = 1e6  # pictures or seconds of a prompt: their tokens have to fit 64 bits
 
 
 class _Broken(NamedTuple):
@@ -71,8 +73,10 @@ def _contexts(spec: WorkloadSpec) -> Iterator[_Broken]:
             yield _Broken(
                 path, f"the contexts stand under each other: {' > '.join(round_trip)}", "a tree", context.under
             )
-        if smallest(context.tokens) < 1:
-            yield _Broken(("contexts", name, "tokens"), "a context without tokens", "at least 1 token")
+        if smallest(context.tokens) + least(context.parts) < 1:
+            allowed = "at least 1 token, or parts that it always has"
+            yield _Broken(("contexts", name, "tokens"), "a context without tokens", allowed)
+        yield from _parts(context.parts, ("contexts", name))
 
 
 def _cycle(spec: WorkloadSpec, name: str) -> list[str]:
@@ -93,12 +97,21 @@ def _streams(spec: WorkloadSpec) -> Iterator[_Broken]:
         if stream.context is not None and stream.context not in spec.contexts:
             allowed = nearest(stream.context, spec.contexts) if spec.contexts else "none is declared under [contexts]"
             yield _Broken((*path, "context"), "unknown context", allowed, stream.context)
-        if stream.context is None and smallest(stream.fresh) < 1:
-            yield _Broken((*path, "fresh"), "an empty prompt", "at least 1 token where there is no context")
+        if stream.context is None and smallest(stream.fresh) + least(stream.parts) < 1:
+            allowed = "at least 1 token where there is no context and no part that it always has"
+            yield _Broken((*path, "fresh"), "an empty prompt", allowed)
+        yield from _parts(stream.parts, path)
         if stream.session is not None and smallest(stream.session.turns) < 1:
             yield _Broken((*path, "session", "turns"), "a session without turns", "at least 1 turn")
         for broken in _process(stream, spec.clock):
             yield broken._replace(path=(*path, "arrivals", *broken.path))
+
+
+def _parts(parts: PartsSpec | None, path: Path) -> Iterator[_Broken]:
+    for key, law in (parts.laws if parts is not None else {}).items():
+        if mean(law) > _PARTS:
+            allowed = f"at most {_PARTS:,.0f} on average"
+            yield _Broken((*path, "parts", key), "more than any prompt holds", allowed, f"{mean(law):,.0f}")
 
 
 def _process(stream: StreamSpec, clock: Clock) -> Iterator[_Broken]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.trace import Ints
+from sim.workload.media import Content
 
 __all__ = ["Chain", "Turns", "hang", "said", "since_first", "unfold"]
 
@@ -31,9 +32,9 @@ class Chain(NamedTuple):
     """Where each turn's prompt ends in the prefix tree, and the nodes that the sessions add to it."""
 
     leaf: Ints  # (n,)
-    fresh: Ints  # (n,) tokens after the leaf
+    fresh: Content  # (n,) after the leaf
     parent: Ints  # (k,)
-    depth: Ints  # (k,) tokens
+    depth: Content  # (k,) from the root
 
 
 def unfold(counts: Ints) -> Turns:
@@ -54,17 +55,23 @@ def since_first(turns: Turns, steps: Ints) -> Ints:
     return sums - sums[turns.starts]
 
 
-def said(turns: Turns, question: Ints, answer: Ints) -> Ints:
-    """Return the (n,) tokens of a session up to each turn: all earlier questions and answers, and this question.
+def said(turns: Turns, question: Content, answer: Ints) -> Content:
+    """Return the content of a session up to each turn: all earlier questions and answers, and this question.
 
-    >>> said(unfold(np.array([3])), np.array([10, 20, 30]), np.array([1, 2, 3])).tolist()
-    [10, 31, 63]
+    >>> question = Content(np.array([10, 20, 30]), np.array([0, 5, 0]))
+    >>> grown = said(unfold(np.array([3])), question, np.array([1, 2, 3]))
+    >>> grown.tokens.tolist(), grown.audio.tolist()
+    ([10, 31, 63], [0, 5, 5])
     """
     before = np.where(turns.number > 0, np.concatenate(([0], answer[:-1])) if len(answer) else answer, 0)
-    return since_first(turns, question + before) + question[turns.starts]
+    first = question.at(turns.starts)
+    return Content(
+        since_first(turns, question.tokens + before) + first.tokens,
+        since_first(turns, question.audio) + first.audio,
+    )
 
 
-def hang(turns: Turns, grown: Ints, leaf: Ints, depth: Ints, node: int) -> Chain:
+def hang(turns: Turns, grown: Content, leaf: Ints, above: Content, node: int) -> Chain:
     """Return the prefixes that sessions leave, below the context nodes that they start from.
 
     A turn that another follows ends at a node of its own, the whole prompt; the last turn ends at its predecessor's
@@ -75,9 +82,9 @@ def hang(turns: Turns, grown: Ints, leaf: Ints, depth: Ints, node: int) -> Chain
     turns
         The (n,) turns.
     grown
-        (n,) tokens of the session up to each turn, from :func:`said`.
-    leaf, depth
-        (n,) node of the session's context, -1 = none, and its tokens from the root.
+        The (n,) content of the session up to each turn, from :func:`said`.
+    leaf, above
+        (n,) node of the session's context, -1 = none, and its content from the root.
     node
         The number of the first node to add.
     """
@@ -86,6 +93,11 @@ def hang(turns: Turns, grown: Ints, leaf: Ints, depth: Ints, node: int) -> Chain
     first = turns.number == 0
     before = np.maximum(turns.follows, 0)  # of a first turn unused
     parent = np.where(first, leaf, own[before]) if len(own) else leaf
-    prompt = depth + grown
-    rest = prompt - np.where(first, depth, prompt[before]) if len(own) else grown
-    return Chain(np.where(kept, own, parent), np.where(kept, 0, rest), parent[kept], prompt[kept])
+    prompt = above.plus(grown)
+
+    def rest(whole: Ints, start: Ints) -> Ints:
+        """Return what comes after the node that a last turn hangs from."""
+        return np.where(kept, 0, whole - np.where(first, start, whole[before])) if len(own) else whole
+
+    fresh = Content(rest(prompt.tokens, above.tokens), rest(prompt.audio, above.audio))
+    return Chain(np.where(kept, own, parent), fresh, parent[kept], prompt.at(kept))

@@ -10,8 +10,9 @@ from sim.units import Duration, Instant, Positive, PositiveDuration, Real, Zone
 from sim.workload.arrivals import Arrivals
 from sim.workload.civil import Clock
 from sim.workload.laws import DurationLaw, SizeLaw
+from sim.workload.media import PartsSpec
 
-__all__ = ["ContextSpec", "SessionSpec", "StreamSpec", "WorkloadSpec"]
+__all__ = ["ContextSpec", "SessionSpec", "StreamSpec", "WorkloadSpec", "has_parts"]
 
 
 class ContextSpec(Strict):
@@ -22,7 +23,8 @@ class ContextSpec(Strict):
 
     under: str | None = None  # the context that precedes this one in the prompt
     count: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] = 1  # documents
-    tokens: SizeLaw  # of a document, without what precedes it
+    tokens: SizeLaw  # of the text of a document, without what precedes it
+    parts: PartsSpec | None = None  # what a document holds besides its text
     zipf: Annotated[Real, Field(ge=0, le=10)] = 0.0  # document j is asked for in proportion to (j + 1)^-zipf
     replaced_every: PositiveDuration | None = (
         None  # every document has new contents, of the same size, from k x this on
@@ -43,8 +45,10 @@ class StreamSpec(Strict):
     arrivals: Arrivals
     context: str | None = None
     order: Literal["shared_first", "variable_first"] = "shared_first"  # variable text in front leaves no common prefix
-    fresh: SizeLaw  # tokens of a question
-    output: SizeLaw  # tokens of an answer, thinking included
+    fresh: SizeLaw  # tokens of the text of a question
+    parts: PartsSpec | None = None  # what a question holds besides its text
+    output: SizeLaw  # tokens of an answer; without a law of thinking the thinking is among them
+    thinking: SizeLaw | None = None  # tokens of thinking before an answer, which no later prompt repeats
     patience: Duration  # from a request's arrival to when its caller gives it up
     session: SessionSpec | None = None
 
@@ -63,3 +67,9 @@ class WorkloadSpec(Strict):
     def clock(self) -> Clock:
         """Return what the arrival processes need of this."""
         return Clock(self.start, self.time_zone, self.horizon, self.load)
+
+
+def has_parts(spec: WorkloadSpec) -> bool:
+    """Return whether a workload holds pictures, film or sound, whose tokens depend on the model."""
+    parts = [stream.parts for stream in spec.streams.values()] + [one.parts for one in spec.contexts.values()]
+    return any(part is not None for part in parts)
