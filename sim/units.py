@@ -22,6 +22,7 @@ __all__ = [
     "Rate",
     "Real",
     "Share",
+    "Switch",
     "TimeOfDay",
     "Tokens",
     "Whole",
@@ -180,6 +181,7 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]  #
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
+Switch = Annotated[bool, Field(strict=True)]  # true or false: no word and no number stands for it
 
 
 def duration(ms: int) -> str:

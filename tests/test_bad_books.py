@@ -125,6 +125,62 @@ def test_redirects_and_factors(tmp_path, old, new, says):
         load_book(str(book_file(tmp_path, (old, new), text=GOOGLE)))
 
 
+ROW = """[[quotas]]
+model = "gemini-2.5-pro"
+tier = "1"
+requests_per_minute = 150
+tokens_per_minute = 2_000_000
+requests_per_day = 10_000
+"""
+FREE = 'model = "gemini-3.1-pro-preview"\ntier = "free"\noffered = false\n'
+LIMITS = {
+    "unknown model": (ROW, ROW.replace("2.5-pro", "2.5-prO"), "no [models] table of that name; did you mean"),
+    "unknown tier": (ROW, ROW.replace('"1"', '"4"'), "not a usage tier; \"free\", 1, 2 or 3; got '4'"),
+    "a limit of nothing": (ROW, ROW.replace("150", "0"), "must be greater than or equal to 1; got 0"),
+    "no tokens": (ROW, ROW.replace("2_000_000", "0"), "must be > 0"),
+    "two rows": (ROW, ROW.replace('"1"', '"free"'), "a second row of gemini-2.5-pro in tier free: line"),
+    "a limit of nothing offered": (FREE, FREE + "requests_per_day = 5\n", "a limit of what the tier does not offer"),
+    "unknown family": ('family = "pro"\ntier = "1"', 'family = "por"\ntier = "1"', "must be 'pro', 'flash' or"),
+    "two families": ('family = "flash"\ntier = "1"', 'family = "pro"\ntier = "1"', "a second row of pro in tier 1"),
+    "spend of nothing": ("{ 1 = 10,", "{ 1 = 0,", "not a limit of spend"),
+    "spend as text": ("{ 1 = 10,", '{ 1 = "10",', "not a number"),
+    "share": ("limit_share = 0.3\n", "limit_share = 1.01\n", "not a share of a limit; above 0 and at most 1"),
+    "no share": ("limit_share = 0.3\n", "", "priority.limit_share: a required key is missing"),
+    "platform": ("[platforms.vertex]\n", "[platforms.vertx]\n", "must be 'developer' or 'vertex'"),
+    "platform's service": ("jobs = 100\n", "jbos = 100\n", "platforms.developer.service.batch.jbos: unknown key"),
+    "platform's jobs": ("jobs = 100\n", "jobs = 0\n", "platforms.developer.service.batch.jobs: must be greater"),
+    "platform's terms": (
+        '[platforms.vertex.terms]\nbatch_cached = "standard"\n',
+        '[platforms.vertex.terms]\nbatch_cached = "full"\n',
+        "platforms.vertex.terms.batch_cached: must be 'published'",
+    ),
+    "platform's ttl": ('minimum_ttl = "1m"\n', 'minimum_ttl = "0s"\n', "must be > 0"),
+    "generation": ('family = "pro"\ngeneration = 2\n', 'family = "pro"\ngeneration = 1\n', "must be 2 or 3"),
+    "two images": ("image = [280, 560, 1_120]\n", "image = [280, 560]\n", "must have at least 3 entries"),
+    "no such media": ("[media.3]\n", "[media.4]\n", "must be '2' or '3'"),
+    "slow answers": ("includes_thinking = true\n", "includes_thinking = 2\n", "must be a valid boolean"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "says"), LIMITS.values(), ids=LIMITS)
+def test_a_wrong_limit_is_named_with_its_line(tmp_path, old, new, says):
+    """Limits, platforms and media are as strict as prices, and a mistake is found where it was made."""
+    path = book_file(tmp_path, (old, new), text=GOOGLE)
+    with pytest.raises(InputError) as error:
+        load_book(str(path))
+    found = [p for p in error.value.problems if says in str(p)]
+    assert found, str(error.value)
+    above = GOOGLE.split(old)[0].count("\n")  # lines before what was changed; its table may begin one or two above it
+    assert above - 1 <= found[0].line <= above + new.count("\n") + 1
+
+
+def test_a_book_names_a_platform(tmp_path):
+    """Without a platform nothing would say when a job expires."""
+    path = book_file(tmp_path, ("[platforms.developer]\n", "[platforms]\n[platform]\n"))
+    with pytest.raises(InputError, match=r"platform: unknown key; did you mean 'platforms'"):
+        load_book(str(path))
+
+
 def test_all_mistakes_at_once(tmp_path):
     """Mistakes of keys and mistakes between rows appear together, by line."""
     path = book_file(

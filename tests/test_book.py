@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import datetime as dt
+import re
 import tomllib
 from decimal import Decimal
 from fractions import Fraction
@@ -19,8 +20,9 @@ from sim.ledger import Mode
 from sim.providers import LINES, SHIPPED, load_book
 from sim.providers.facts import day_of, midnight
 from sim.providers.load import digest
+from sim.providers.media import Media
+from sim.providers.numbers import as_picodollars
 from sim.providers.prices import TIERS
-from sim.providers.schema import as_picodollars
 from sim.providers.service import Service
 
 BOOKS = {name: load_book(name) for name in SHIPPED}
@@ -163,7 +165,8 @@ def test_the_guide_prints_what_it_prints():
         if "pro" not in model:
             with pytest.raises(PriceMissing, match="long_output is blank"):
                 entry.price("output", tier="long")
-    assert book.terms.model_dump() == {"creation": "free", "storage": "lifetime", "batch_cached": "standard"}
+    expected = {"creation": "free", "storage": "lifetime", "batch_cached": "standard", "free_tier": False}
+    assert book.terms.model_dump() == expected
     assert not book.service["implicit"]["on"]
     assert not book.facts["gemini-2.0-flash"].implicit
 
@@ -215,16 +218,47 @@ def test_latency_is_the_models_own_or_its_familys():
     assert GOOGLE.facts["gemini-3.7-flash"].latency.source == "the figures of gemini-2.5-flash"
 
 
+def test_a_latency_says_whether_it_includes_thinking():
+    """2.5 Pro, 3.8 Flash and the models that take Pro's figures were measured while thinking; no other was."""
+    thoughtful = {model for model, facts in GOOGLE.facts.items() if facts.latency.includes_thinking}
+    assert thoughtful == {"gemini-2.5-pro", "gemini-3.1-pro-preview", "gemini-3.8-flash", "gemini-4-argon"}
+    guides = {model for model, facts in BOOKS["guide"].facts.items() if facts.latency.includes_thinking}
+    assert guides == {"gemini-2.5-pro"}
+
+
+def test_media_are_counted_by_generation():
+    """258 tokens a tile and 263 a second before generation 3, 280/560/1,120 and 70/70/280 from it; 32 of sound."""
+    assert GOOGLE.media == {
+        2: Media((258, 258, 258), 384, 768, (263, 263, 263), 32),
+        3: Media((280, 560, 1_120), 0, 768, (70, 70, 280), 32),
+    }
+    for model in GOOGLE.models:
+        assert GOOGLE.facts[model].generation == (2 if model.startswith("gemini-2") else 3)
+    assert BOOKS["guide"].media == {}
+
+
+def test_a_service_and_its_platform_say_what_the_models_default_to():
+    """What a book writes of the service is what a service without those keys has: no default hides in the code."""
+    book = BOOKS["google"]
+    written = Service.model_validate(book.service)
+    needed = {"slowness_cv": 0.35, "implicit": {}, "batch": {}}
+    for table, keys in (("implicit", ("on", "hit_chance", "retention")), ("batch", ("turnaround", "failure_chance"))):
+        needed[table] = {key: book.service[table][key] for key in keys}
+    assert Service.model_validate(needed) == written
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_assumed_value_is_named(name):
     """Each term and each value of [service] has a sentence with its confidence in the book."""
     book = BOOKS[name]
     paths = [a.path for a in book.assumptions]
     assert len(paths) == len(set(paths))
-    for table in ("terms", "service"):
+    tables = ("terms", "service", "platforms", "quotas", "enqueued", "spend", "media", "priority", "flex")
+    for table in (table for table in tables if table in RAW[name]):
         for path in leaves(RAW[name][table], (table,)):
-            text = ".".join(str(part) for part in path)
-            assert any(text == p or text.startswith(f"{p}.") for p in paths), f"{text} is assumed silently"
+            if path[-1] not in ("confidence", "source"):
+                text = ".".join(str(part) for part in path)
+                assert any(text == p or text.startswith(f"{p}.") for p in paths), f"{text} is assumed silently"
     for text in [a.text for a in book.assumptions]:
         assert text.endswith(".")
         assert text[0].isupper() or text[0].isdigit() or text.startswith("gemini")
@@ -285,10 +319,43 @@ def test_an_old_book_is_warned_of():
 
 
 def test_all_lines_are_priced():
-    """Each of the five lines of a bill has a price where the model offers everything."""
+    """Each line of a bill has a price where the model offers everything; audio without its own costs what text does."""
     entry = GOOGLE.entry("gemini-3.1-pro-preview", GOOGLE.checked_ms)
     prices = {line: Fraction(entry.price(line), 10**6) for line in LINES}
     assert prices == {
-        "input": 2, "cached": Fraction("0.2"), "output": 12, "creation": 2, "storage": Fraction("4.5"),
+        "input": 2, "cached": Fraction("0.2"), "audio_input": 2, "audio_cached": Fraction("0.2"), "output": 12,
+        "creation": 2, "storage": Fraction("4.5"),
     }  # fmt: skip
     assert entry.price("creation", tier="long") == 4 * 10**6
+
+
+@pytest.mark.parametrize(("blank", "text"), [("audio_cached", "cached"), ("batch_audio_input", "batch_input")])
+def test_audio_that_is_billed_as_text_is_warned_of(tmp_path, blank, text):
+    """A row with a price of audio and a blank discount of it is told; one without audio, or without text, is not."""
+    start = FILES["google"].read_text().index('model = "gemini-2.5-flash"\nvalid_from')
+    head, tail = FILES["google"].read_text()[:start], FILES["google"].read_text()[start:]
+    row, rest = tail[: tail.index("[[prices]]")], tail[tail.index("[[prices]]") :]
+
+    def warned(*names):
+        kept = "".join(line for line in row.splitlines(True) if line.split(" ")[0] not in names)
+        path = tmp_path / "mine.toml"
+        path.write_text(head + kept + rest)
+        return [problem.what for problem in load_book(str(path)).warnings]
+
+    price = GOOGLE.entries["gemini-2.5-flash"][0].prices[text]
+    [told] = warned(blank)
+    assert told.startswith(f"{blank} of gemini-2.5-flash is blank: it is billed as text ({text}, ")
+    assert Fraction(told.split(" ")[-1].rstrip(")")) * 10**6 == price
+    assert warned("audio_input", "audio_cached", "batch_audio_input") == warned(blank, text) == warned() == []
+    assert GOOGLE.warnings == ()
+
+
+@pytest.mark.parametrize("key", ["implicit", "explicit", "batch", "explicit_in_batch", "includes_thinking", "offered"])
+def test_a_word_is_no_switch(tmp_path, key):
+    """What a book says with true or false it says in no other way: neither in quotes nor as a number."""
+    text = FILES["google"].read_text()
+    for other in ('"yes"', "1"):
+        path = tmp_path / "mine.toml"
+        path.write_text(re.sub(rf"(?m)^{key} = (true|false)", f"{key} = {other}", text, count=1))
+        with pytest.raises(InputError, match=rf"\.{key}: must be a valid boolean; got"):
+            load_book(str(path))

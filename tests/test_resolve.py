@@ -5,10 +5,21 @@ import datetime as dt
 import pytest
 from worlds import service as made_service
 
+from sim.document import parse, validate
 from sim.providers import load_book
 from sim.providers.client import ClientOptions
-from sim.providers.resolve import law, merged, resolve
-from sim.providers.rules import CHANCE_ONE, NOT_OFFERED, SHARE_ONE
+from sim.providers.resolve import merged, resolve
+from sim.providers.rules import (
+    CHANCE_ONE,
+    FACTOR_ONE,
+    NOT_OFFERED,
+    SHARE_ONE,
+    UNLIMITED,
+    BatchRules,
+    ClientRules,
+    OverloadRules,
+)
+from sim.providers.scaled import law
 from sim.providers.service import Latency, Service
 
 DAY = 86_400_000
@@ -22,6 +33,12 @@ def rules_of(book, model, start, overrides=None, client=None):
     opened = load_book(book)
     service = Service.model_validate(merged(opened.service, overrides or {}))
     return resolve(opened, model, ms(start), service, client or ClientOptions())
+
+
+def client_of(text):
+    """The client of a scenario's ``[client]`` table."""
+    document = parse(text.encode(), "s.toml")
+    return validate(document, ClientOptions)
 
 
 @pytest.mark.parametrize(
@@ -125,14 +142,100 @@ def test_chances_and_shares_are_scaled():
     assert (rules.implicit.in_batch, rules.implicit.at_arrival, rules.implicit.block) == (2, True, 64)
     assert (rules.batch.failure, rules.batch.job_failure) == (CHANCE_ONE // 2, 0)
     assert rules.batch.pending_share == round(0.7 * SHARE_ONE)
-    assert rules.batch.expires_after == 2 * DAY
+    assert rules.flex.shed == round(0.05 * CHANCE_ONE)
 
 
-def test_the_clients_slots():
-    """``[client] concurrency`` reaches the engine; none means no limit."""
-    assert rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z").concurrency == -1
-    limited = rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z", client=ClientOptions(concurrency=3))
-    assert limited.concurrency == 3
+def test_a_book_alone_limits_no_batch():
+    """What limits a job is a matter of the platform, whose table is laid over the service: without one nothing does."""
+    assert rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z").batch == BatchRules(
+        pending_share=round(0.7 * SHARE_ONE),
+        expires_after=UNLIMITED,
+        failure=round(0.002 * CHANCE_ONE),
+        job_failure=0,
+    )
+
+
+def test_the_batch_api_in_integers():
+    """Each key of ``[service.batch]`` reaches the engine: files in whole tokens, a factor in 1/65,536."""
+    batch = {
+        "expires_after": "2d", "pending_limit": "3d", "running_limit": "1d", "jobs": 7, "job_requests": 9,
+        "file_bytes": 1_003, "inline_bytes": 99, "bytes_per_token": 4, "lost_reply_chance": 0.5, "lost_after": "9s",
+        "slow": {"every": "10d", "lasts": "1d", "factor": 2.5}, "job_failure_chance": 0.25, "failure_chance": 0.125,
+    }  # fmt: skip
+    assert rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z", {"batch": batch}).batch == BatchRules(
+        pending_share=round(0.7 * SHARE_ONE),
+        expires_after=2 * DAY,
+        failure=CHANCE_ONE // 8,
+        job_failure=CHANCE_ONE // 4,
+        pending_limit=3 * DAY,
+        running_limit=DAY,
+        jobs=7,
+        job_requests=9,
+        job_tokens=1_003 // 4,
+        inline_tokens=99 // 4,
+        lost_reply=CHANCE_ONE // 2,
+        lost_after=9_000,
+        slow_factor=FACTOR_ONE * 5 // 2,
+    )
+
+
+def test_the_words_that_take_a_limit_away():
+    """``"never"`` and ``"unlimited"`` are no limit, as a key left out is none."""
+    words = {"expires_after": "never", "running_limit": "never", "pending_limit": "never"}
+    words |= {"jobs": "unlimited", "job_requests": "unlimited", "file_bytes": "unlimited", "inline_bytes": "unlimited"}
+    plain = rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z")
+    assert rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z", {"batch": words}) == plain
+
+
+def test_the_rest_of_the_service_in_integers():
+    """Refusals, flex, overload and the size of explicit caches reach the engine; no overload changes nothing."""
+    calm = rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z")
+    assert (calm.refusal_ms, calm.overload) == (100, OverloadRules(shed=0, slowdown=FACTOR_ONE))
+    assert {e.explicit_maximum for e in calm.epochs} == {1_048_576}
+    changes = {
+        "refusal": "20ms",
+        "overload": {"every": "1h", "lasts": "1m", "shed_chance": 0.5, "slowdown": 1.5},
+        "flex": {"shed_chance": 1.0},
+        "explicit": {"maximum_tokens": "50k"},
+        "implicit": {"sightings": 3},
+    }
+    rules = rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z", changes)
+    assert (rules.refusal_ms, rules.flex.shed, rules.implicit.sightings) == (20, CHANCE_ONE, 3)
+    assert rules.overload == OverloadRules(shed=CHANCE_ONE // 2, slowdown=FACTOR_ONE * 3 // 2)
+    assert {e.explicit_maximum for e in rules.epochs} == {50_000}
+
+
+def test_the_client_in_integers():
+    """Each key of ``[client]`` reaches the engine; a time-out that is not given is none."""
+    usual = rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z")
+    assert usual.client == ClientRules(
+        concurrency=-1, attempts=5, base=1_000, factor=2 * FACTOR_ONE, cap=60_000, jitter=1, honour=1, timeout=-1,
+        give_up=-1,
+    )  # fmt: skip
+    assert usual.explicit.recreate == 1
+    text = """
+concurrency = 3
+attempts = 7
+backoff = { base = "2s", factor = 1.5, cap = "9s", jitter = "equal", honour_retry_delay = false }
+timeout = "30s"
+give_up_after = "5m"
+on_forbidden = "uncached"
+"""
+    rules = rules_of("google", "gemini-2.5-flash", "2026-11-23T00:00Z", client=client_of(text))
+    assert rules.client == ClientRules(
+        concurrency=3, attempts=7, base=2_000, factor=FACTOR_ONE * 3 // 2, cap=9_000, jitter=2, honour=0,
+        timeout=30_000, give_up=300_000,
+    )  # fmt: skip
+    assert rules.explicit.recreate == 0
+
+
+@pytest.mark.parametrize(("jitter", "number"), [("none", 0), ("full", 1), ("equal", 2)])
+def test_jitters_are_numbered(jitter, number):
+    """The three jitters are the numbers that the law of back-off knows."""
+    rules = rules_of(
+        "google", "gemini-2.5-flash", "2026-11-23T00:00Z", client=client_of(f'backoff = {{ jitter = "{jitter}" }}')
+    )
+    assert rules.client.jitter == number
 
 
 def test_a_latency_is_whole_nanoseconds():

@@ -7,6 +7,7 @@ import sim.engines.reference.engine
 import sim.experiments.montecarlo
 from sim.document import parse, read
 from sim.errors import InputError
+from sim.experiments.pairs import pairs_of
 from sim.scenario import load, read_scenario, shipped
 from sim.workload.realise import realise
 
@@ -96,6 +97,60 @@ CASES = [
     (0, SEED, "replications = 0", "s.toml:5: replications: must be greater than or equal to 1; got 0"),
     (0, SEED, "load = 0", "s.toml:5: load: must be greater than 0; got 0"),
     (0, "", "[client]\nconcurrency = 0", "s.toml:17: client.concurrency: must be greater than or equal to 1"),
+    (0, "", "[client]\nattempts = 0", "s.toml:17: client.attempts: must be greater than or equal to 1; got 0"),
+    (0, "", '[client]\ntimeout = "0s"', "s.toml:17: client.timeout: must be > 0; a value above zero; got '0s'"),
+    (0, "", "[client]\nbackoff = { factor = 0.5 }", "s.toml:17: client.backoff.factor: must be greater than or equal"),
+    (0, "", '[client]\nbackoff = { jitter = "half" }', "client.backoff.jitter: must be 'none', 'full' or 'equal'; got"),
+    (0, "", '[project]\nplatform = "azure"', "s.toml:17: project.platform: must be 'developer' or 'vertex'; got"),
+    (0, "", "[project]\ntier = 5", 's.toml:17: project.tier: not a usage tier; "free", 1, 2 or 3; got 5'),
+    (0, "", "[project.limits]\nconcurrent_requests = 0", "s.toml:17: project.limits.concurrent_requests: must be > 0"),
+    (0, "", "[project.limits]\nrpm = 9", "s.toml:17: project.limits.rpm: unknown key; "),
+    (0, "", '[project.limits]\nwindow = "sliding"', "s.toml:17: project.limits.window: must be 'bucket' or 'fixed'"),
+    (0, "", '[client]\nbackoff = { honour_retry_delay = "no" }', "backoff.honour_retry_delay: must be a valid boolean"),
+    (0, "", '[client]\nbackoff = { base = "61s" }', "s.toml:17: client.backoff: the base 1m1s is above the cap 1m"),
+    (0, "", '[client]\nbackoff = { cap = "999ms" }', "client.backoff: the base 1s is above the cap 999ms"),
+    (0, "", '[service]\nredirects = "no"', "s.toml:17: service.redirects: must be a valid boolean; got 'no'"),
+    (0, "", "[service.implicit]\non = 1", "s.toml:17: service.implicit.on: must be a valid boolean; got 1"),
+    (0, "", '[service.implicit.retention]\nrefreshed = "yes"', "retention.refreshed: must be a valid boolean; got"),
+    (0, "", '[terms]\nfree_tier = "true"', "s.toml:17: terms.free_tier: must be a valid boolean; got 'true'"),
+    (0, "", '[replay]\ntrace = "x.csv"\nsort = 1', "s.toml:18: replay.sort: must be a valid boolean; got 1"),
+    (0, "", '[service.flex.queueing]\nmedian = "16m"', "service.flex.queueing: the median 16m is above at_most 15m"),
+    (0, "", '[service.flex.queueing]\nat_most = "1m"', "service.flex.queueing: the median 2m is above at_most 1m"),
+    (
+        0,
+        FRESH,
+        "fresh = 100\nparts = { audio_s = 3, image_px = [9, 9] }",
+        "s.toml:11: streams.s.parts.image_px: the size of pictures, and there are none; images beside it",
+    ),
+    (
+        0,
+        "tokens = 5000",
+        "tokens = 5000\nparts = { video_s = 3, image_px = [9, 9] }",
+        "s.toml:8: contexts.docs.parts.image_px: the size of pictures, and there are none; images beside it",
+    ),
+    (
+        0,
+        HORIZON,
+        'horizon = "10d"\nservice.overload = { every = "1s", lasts = "1s", shed_chance = 0.5 }',
+        "s.toml:4: service.overload: 1,036,800 episodes are expected until two weeks after the horizon; "
+        "longer or rarer ones, 1,000,000 at most",
+    ),
+    (
+        0,
+        HORIZON,
+        'horizon = "10d"\nservice.batch.slow = { every = "1s", lasts = "1s", factor = 2.0 }',
+        "s.toml:4: service.batch.slow: 1,036,800 episodes are expected",
+    ),
+    (0, "", "[service.batch]\njobs = 0", "s.toml:17: service.batch.jobs: must be greater than or equal to 1; got 0"),
+    (0, "", "[service.implicit]\ncells = 0", "s.toml:17: service.implicit.cells: must be greater than or equal to 1"),
+    (0, "", "[service.implicit]\naffinity = 1.1", "s.toml:17: service.implicit.affinity: must be less than or equal"),
+    (0, "", '[service.overload]\nevery = "1h"\nlasts = "0s"\nshed_chance = 1.0', "s.toml:18: service.overload.lasts: "),
+    (
+        0,
+        EXPLICIT,
+        EXPLICIT + "\nset = { replications = 3 }",
+        "keys of streams, contexts, service, client, project, terms",
+    ),
     (0, "", "[service]\nslownes_cv = 1", "s.toml:17: service.slownes_cv: unknown key; did you mean 'slowness_cv'?"),
     (0, "", '[terms]\ncreation = "gratis"', "s.toml:17: terms.creation: must be 'input' or 'free'; got 'gratis'"),
     (0, EXPLICIT, EXPLICIT + "\nset = { seed = 3 }", "s.toml:15: strategies.explicit.set: seed is common to all"),
@@ -140,6 +195,10 @@ def test_chances_that_do_not_sum_to_one(weights):
         (RATE, '"0/h" }'),  # 16
         (EXPLICIT, EXPLICIT + '\nttl = "0s"'),  # 17
         (EXPLICIT, EXPLICIT + '\nttl = "90s"'),  # 18
+        ("", '[client]\nbackoff = { base = "1m" }'),
+        ("", '[service.flex.queueing]\nmedian = "15m"'),
+        (FRESH, "fresh = 100\nparts = { images = 1, image_px = [9, 9] }"),
+        ("", '[service.overload]\nevery = "1s"\nlasts = "1s"\nshed_chance = 0.5'),  # 604,800 + 1,800 episodes
         (FRESH, "fresh = 12.0"),
         (FRESH, 'fresh = "2k"'),
         (SEED, f"seed = {2**128 - 1}"),  # 36
@@ -232,6 +291,26 @@ def test_an_arm_runs_under_circumstances_of_its_own():
     changed, other = made.arms
     assert (changed.service.batch.failure_chance, changed.terms.creation) == (1.0, "free")
     assert (other.service.batch.failure_chance, other.terms.creation) == (0.002, "input")
+
+
+@pytest.mark.parametrize("option", ["at", "expire_at"])
+def test_a_time_of_day_that_the_clock_skips_is_told(option):
+    """Times of day are instants of the run: one that does not come, or comes twice, is no instant."""
+    table = f'[strategies.timed]\nkind = "hybrid"\n{option} = ["12:00", "02:30"]'
+    sets = ['start="2026-03-28T12:00:00Z"', 'horizon="2d"', 'time_zone="Europe/Berlin"']
+    (line,) = mistakes("", table, sets=sets)
+    assert line == (
+        f"s.toml:18: strategies.timed.{option}[1]: the clock of Europe/Berlin skips or repeats this time; "
+        "another time, or time_zone = \"UTC\"; got '2026-03-29 02:30:00'"
+    )
+
+
+def test_times_of_day_become_instants_for_caches_too():
+    """Caches that expire at noon expire at each noon of the run, and of the days that jobs go on after it."""
+    made = scenario(EXPLICIT, EXPLICIT + '\nexpire_at = ["12:00"]')
+    (pair, _) = pairs_of(made, None)
+    assert pair.plan.cache.expire_at[:2] == (43_200_000, 129_600_000)
+    assert len(pair.plan.cache.expire_at) == 14
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))

@@ -7,9 +7,10 @@ from worlds import NEVER, plan
 
 from sim.document import parse
 from sim.errors import InputError
+from sim.ledger import Mode
 from sim.scenario import read_scenario
 from sim.strategies import STRATEGIES
-from sim.strategies.decision import CacheUse, Decision, Implicit, View
+from sim.strategies.decision import BatchPlan, CacheUse, Decision, Implicit, View
 from sim.strategies.options import Setting
 
 views = st.builds(
@@ -22,13 +23,14 @@ views = st.builds(
 
 
 @given(views, st.sampled_from(sorted(STRATEGIES)))
-def test_a_decision_is_one_of_six(view, kind):
-    """Whatever a strategy sees, it says at once or batch, and one of three uses of the cache."""
+def test_a_decision_is_one_that_the_plan_provides_for(view, kind):
+    """Whatever a strategy sees, it says a way to go that its plan provides for, and one of three uses of the cache."""
     made = plan(kind)
     decision = made.decide(made.params, view)
-    assert decision.batch in (0, 1)
+    assert decision.mode in set(Mode)
     assert decision.cache in set(CacheUse)
-    assert decision.batch == 0 or made.batch is not None
+    assert decision.mode != Mode.BATCH or made.batch is not None
+    assert decision.mode != Mode.FLEX or made.flex is not None
     assert decision.cache == CacheUse.NONE or (made.cache is not None and view.context > 0)
 
 
@@ -86,7 +88,7 @@ def test_the_defaults_of_caches():
 def test_the_defaults_of_batches():
     """A job goes 15 min after its first request; looks every minute; three attempts; no guard but of ``routed``."""
     batch = plan("batch").batch
-    assert batch == (NEVER, 900_000, NEVER, (), 60_000, 3, NEVER)
+    assert batch == BatchPlan(window=900_000, poll=60_000, attempts=3)
     assert plan("routed").batch.guard == 300_000
     assert plan("batch", size=5).batch.window == NEVER
 
@@ -119,10 +121,32 @@ def test_options_become_integers():
     assert plan("explicit", contexts=[], populations=("a",)).cache.populations == 0
 
 
+def test_caches_that_expire_at_times_of_day_are_not_deleted_before():
+    """With ``expire_at`` nothing else ends a cache, unless ``delete`` says so: the default ttl counts nowhere."""
+    daily = {43_200_000: (100,)}
+    assert plan("explicit", expire_at=["12:00"], daily=daily).cache.idle == NEVER
+    assert plan("explicit", expire_at=["12:00"], daily=daily, delete="idle:9m").cache.idle == 540_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("routed", {"flex": "59m59s999ms"}),
+        ("routed", {"priority": "9m", "flex": "10m"}),
+        ("explicit", {"release": "shorten"}),
+        ("explicit", {"release": "shorten", "delete": "never", "replaced": "delete"}),
+        ("explicit", {"release": "shorten", "expire_at": ["12:00"], "delete": "last_use"}),
+    ],
+)
+def test_options_on_the_right_side_of_each_other_are_accepted(kind, options):
+    """Ways that rise with patience, and a cache that is let go in some way."""
+    assert STRATEGIES[kind].model_validate({"kind": kind, **options})
+
+
 def test_batch_options_become_integers():
     """Size, window, grid, looks, attempts."""
     batch = plan("batch", size=9, window="1m", every="1h", poll="5s", attempts=2).batch
-    assert batch == (9, 60_000, 3_600_000, (), 5_000, 2, NEVER)
+    assert batch == BatchPlan(size=9, window=60_000, every=3_600_000, poll=5_000, attempts=2)
 
 
 def test_times_of_day_are_compiled_to_sorted_instants():
@@ -182,6 +206,13 @@ def mistakes(kind, text):
         ("batch", 'widow = "1m"', 14, "did you mean 'window'"),
         ("routed", 'threshold = "0s"', 14, "must be"),
         ("routed", 'batch_cache = "write"', 14, "'none', 'read' or 'create'"),
+        ("routed", 'flex = "1h"', 13, "flex 1h must be shorter than threshold 1h: a patience goes one way"),
+        ("routed", 'priority = "2h"', 13, "priority 2h must be shorter than threshold 1h"),
+        ("routed", 'priority = "10m"\nflex = "10m"', 13, "priority 10m must be shorter than flex 10m"),
+        ("explicit", 'release = "shorten"\ndelete = "never"', 13, 'let go, and delete is "never"; one of the two'),
+        ("explicit", 'release = "shorten"\nexpire_at = ["12:00"]', 13, 'let go, and delete is "never"'),
+        ("explicit", 'pad = "yes"', 14, "pad: must be a valid boolean; got 'yes'"),
+        ("batch", "deduplicate = 1", 14, "deduplicate: must be a valid boolean; got 1"),
         ("mine", "", 13, "kind"),
         ("mine", 'kind = "explict"', 13, "explicit"),
     ],

@@ -1,4 +1,4 @@
-"""``gcsim prices``: the catalogue in force on a date, with its sources and what changes next."""
+"""``gcsim prices``: the catalogue in force on a date, with its sources, its limits and what changes next."""
 
 from fractions import Fraction
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ from rich.table import Table
 from sim.billing import decimal_text
 from sim.cli.arguments import Arguments, as_day, warn_of_book
 from sim.cli.console import print_json, stdout
+from sim.cli.limits import limits_document, limits_table
 from sim.errors import PriceMissing, nearest
 from sim.providers import Book, Entry
 from sim.providers.facts import day_of
@@ -24,7 +25,7 @@ def prices(
     model: Annotated[str | None, typer.Argument(help="One model; else all that have a price on the date.")] = None,
     date: Annotated[str | None, typer.Option(help="Day (UTC) or instant; else the day the book was checked.")] = None,
     book: Annotated[str, typer.Option(help="google, guide, or the path of a TOML file.")] = "google",
-    as_json: Annotated[bool, typer.Option("--json", help="Print gcsim.prices/1 as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print gcsim.prices/2 as JSON.")] = False,
 ) -> None:
     """Print the prices in force on a date."""
     arguments = Arguments()
@@ -41,8 +42,10 @@ def prices(
     document = _document(opened, entries, at_ms)
     if as_json:
         print_json(document)
-    else:
-        _print(document)
+        return
+    _print(document)
+    for row in document["models"] if model is not None else []:
+        _print_limits(row)
 
 
 def _in_force(book: Book, model: str, at_ms: int, *, asked: bool) -> Entry | None:
@@ -57,7 +60,7 @@ def _in_force(book: Book, model: str, at_ms: int, *, asked: bool) -> Entry | Non
 
 def _document(book: Book, entries: list[Entry], at_ms: int) -> dict[str, Any]:
     return {
-        "schema": "gcsim.prices/1",
+        "schema": "gcsim.prices/2",
         "book": book.name,
         "digest": book.digest,
         "checked": book.checked.isoformat(),
@@ -68,6 +71,7 @@ def _document(book: Book, entries: list[Entry], at_ms: int) -> dict[str, Any]:
         "models": [_model(book, entry, at_ms) for entry in entries],
         "assumptions": [assumption._asdict() for assumption in book.assumptions],
         "warnings": [str(problem) for problem in book.warnings],
+        "priority_limit_share": None if (share := book.limits.priority_share) is None else decimal_text(share),
     }
 
 
@@ -85,6 +89,7 @@ def _model(book: Book, entry: Entry, at_ms: int) -> dict[str, Any]:
         "confidence": entry.confidence,
         "source": entry.source,
         "note": entry.note,
+        "limits": limits_document(book, entry.model),
         "changes": [
             {"date": day_of(change), "what": _change(book, entry, change)}
             for change in book.changes(entry.model, at_ms)
@@ -137,6 +142,13 @@ def _print(document: dict[str, Any]) -> None:
     stdout().print(table)
     for number, (_, source) in enumerate(sources, 1):
         stdout().print(f"[{number}] {source}", markup=False)
+
+
+def _print_limits(model: dict[str, Any]) -> None:
+    if not model["limits"]:
+        stdout().print(f"No limits of {model['model']} are published.")
+        return
+    stdout().print(limits_table(model["model"], model["limits"]))
 
 
 def _group(numbers: dict[str, str], prefix: str) -> str:

@@ -25,8 +25,12 @@ _CHEAPER = (  # (the discounted price, what it is a discount on)
     ("long_batch_output", "long_output"),
     ("long_batch_cached", "long_cached"),
 )
+_AS_TEXT = {"audio_cached": "cached", "batch_audio_input": "batch_input"}  # a blank price of audio -> what is billed
 _LONG = tuple(name for name in PRICE_COLUMNS if name.startswith("long_"))
-_DATED_TABLES = ("terms", "service", "latency", "models", "redirects", "priority", "flex", "book", "prices")
+_TABLES = (
+    "terms", "service", "latency", "models", "redirects", "priority", "flex", "book", "prices",
+    "platforms", "quotas", "enqueued", "spend", "media",
+)  # fmt: skip
 
 
 class _Dated(NamedTuple):
@@ -49,6 +53,7 @@ def problems_between(document: Document) -> list[Problem]:
         _long_tier,
         _priority_is_whole,
         _redirects_lead_somewhere,
+        _limits_are_of_something,
         _assumptions_speak_of_something,
     )
     return [problem for check in checks for problem in check(document)]
@@ -167,11 +172,30 @@ def _priced_on(document: Document, model: str, day: dt.date) -> bool:
     return any(row.start <= day and (row.end is None or day < row.end) for row in groups.get(model, []))
 
 
+def _limits_are_of_something(document: Document) -> Iterator[Problem]:
+    models = {name for name, _ in _tables(document, "models")}
+    for path, row in _rows(document, "quotas"):
+        if isinstance(name := row.get("model"), str) and name not in models:
+            yield document.problem((*path, "model"), "no [models] table of that name", nearest(name, models), name)
+        limits = [key for key in ("requests_per_minute", "tokens_per_minute", "requests_per_day") if key in row]
+        if row.get("offered") is False and limits:
+            what = "a limit of what the tier does not offer"
+            yield document.problem((*path, limits[0]), what, "no limits, or offered = true")
+    for table, key in (("quotas", "model"), ("enqueued", "family")):
+        seen: dict[tuple[str, str], Loc] = {}
+        for path, row in _rows(document, table):
+            pair = str(row.get(key)), str(row.get("tier"))
+            if pair in seen:
+                what = f"a second row of {pair[0]} in tier {pair[1]}: line {document.line(seen[pair])} is one too"
+                yield document.problem(path, what, "one row for each")
+            seen.setdefault(pair, path)
+
+
 def _assumptions_speak_of_something(document: Document) -> Iterator[Problem]:
     for path, row in _rows(document, "assumptions"):
         name = row.get("path")
         if isinstance(name, str) and not _exists(document.data, name):
-            yield document.problem((*path, "path"), "names no value of this book", nearest(name, _DATED_TABLES), name)
+            yield document.problem((*path, "path"), "names no value of this book", nearest(name, _TABLES), name)
 
 
 def _exists(data: Any, path: str) -> bool:
@@ -185,7 +209,7 @@ def _exists(data: Any, path: str) -> bool:
 
 
 def warnings_of(document: Document) -> Iterator[Problem]:
-    """Yield what is allowed but rarely meant: a price of zero, a discounted price above the full one."""
+    """Yield what is allowed but rarely meant: a price of zero, a discount above the full price, audio as text."""
     for path, row in _rows(document, "prices"):
         for name in PRICE_COLUMNS:
             if name in row and row[name] == 0:
@@ -195,6 +219,10 @@ def warnings_of(document: Document) -> Iterator[Problem]:
                 yield document.problem(
                     (*path, low), f"dearer than {high} of {row['model']} ({row[high]})", "", row[low]
                 )
+        for blank, text in _AS_TEXT.items():
+            if "audio_input" in row and text in row and blank not in row:
+                what = f"{blank} of {row['model']} is blank: it is billed as text ({text}, {row[text]})"
+                yield document.problem((*path, "audio_input"), what, f"{blank} beside it")
 
 
 def _is_price(value: Any) -> TypeGuard[int | Decimal]:

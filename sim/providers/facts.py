@@ -7,13 +7,14 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from sim.errors import NotOffered
 from sim.providers.service import Latency
-from sim.units import DAY
+from sim.units import DAY, Switch
 
 __all__ = [
     "Assumption",
     "Confidence",
     "Family",
     "Figure",
+    "Generation",
     "LatencyFact",
     "Minimum",
     "ModelFacts",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 Family: TypeAlias = Literal["pro", "flash", "flash-lite"]
+Generation: TypeAlias = Literal[2, 3]  # which decides how many tokens pictures, film and sound are
 
 # A: two independent sources agree; B: one copy of the provider's page; C: one secondary source or report;
 # ?: contested; assumed: nobody publishes it
@@ -92,6 +94,7 @@ class Assumption(NamedTuple):
 class LatencyFact(Latency):
     """The latency of a model or of a family, with its confidence."""
 
+    includes_thinking: Switch = False  # whether ``base_s`` was measured with the model thinking before its first token
     confidence: Confidence
     source: str
 
@@ -103,6 +106,7 @@ class ModelFacts:
     model: str
     book: str
     family: Family
+    generation: Generation
     implicit: bool  # the service caches by itself
     explicit: bool  # the caller can create a cache
     batch: bool  # the Batch API takes it

@@ -3,16 +3,21 @@
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Iterator
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from pathlib import Path
 from typing import Any
 
-from sim.document import Document, read, validate
+from sim.document import Document, Strict, read, validate
 from sim.errors import InputError, Problem, nearest
 from sim.providers.checks import problems_between, warnings_of
 from sim.providers.facts import Assumption, Figure, Minimum, ModelFacts, Redirect, midnight
-from sim.providers.prices import Book, Entry
-from sim.providers.schema import PRICE_COLUMNS, BookFile, MinimumRow, ModelTable, PriceRow, number
+from sim.providers.limits import PublishedLimits
+from sim.providers.numbers import number
+from sim.providers.prices import Book, Entry, Terms
+from sim.providers.resolve import merged
+from sim.providers.schema import PRICE_COLUMNS, BookFile, MinimumRow, ModelTable, PriceRow
+from sim.providers.service import Service
 
 __all__ = ["SHIPPED", "load_book"]
 
@@ -41,13 +46,13 @@ def load_book(name_or_path: str) -> Book:
 
 def _book(document: Document) -> Book:
     data = document.data
-    floats: dict[str, Any] = {key: _floats(data[key]) for key in ("service", "latency") if key in data}
+    floats: dict[str, Any] = {key: _floats(data[key]) for key in ("service", "latency", "platforms") if key in data}
     problems = problems_between(document)
     try:
         file = validate(document, BookFile, {**data, **floats})
     except InputError as error:
         raise InputError([*error.problems, *problems]) from None
-    if problems:
+    if problems := [*problems, *_overlays(document, file, floats["service"])]:
         raise InputError(problems)
     return Book(
         name=file.book.name,
@@ -61,8 +66,34 @@ def _book(document: Document) -> Book:
         redirects=tuple(Redirect(r.model, midnight(r.at), r.to, r.confidence) for r in file.redirects),
         service=floats["service"],
         latency=file.latency,
+        limits=_limits(file),
+        media={int(generation): table.media for generation, table in file.media.items()},
+        platforms={str(name): platform for name, platform in file.platforms.items()},
         assumptions=tuple(Assumption(a.path, a.confidence, a.text) for a in file.assumptions),
         warnings=tuple(warnings_of(document)),
+    )
+
+
+def _overlays(document: Document, file: BookFile, service: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with what the platforms lay over the book's service and terms."""
+    for name, table in file.platforms.items():
+        below: tuple[tuple[str, type[Strict], dict[str, Any], dict[str, Any]], ...] = (
+            ("service", Service, service, table.service),
+            ("terms", Terms, file.terms.model_dump(), table.terms),
+        )
+        for key, model, own, above in below:
+            try:
+                validate(document, model, merged(own, above), ("platforms", name, key))
+            except InputError as error:
+                yield from error.problems
+
+
+def _limits(file: BookFile) -> PublishedLimits:
+    return PublishedLimits(
+        quotas={(row.model, row.tier): row for row in file.quotas},
+        enqueued={(row.family, row.tier): row for row in file.enqueued},
+        spend=file.spend,
+        priority_share=file.priority.limit_share if file.priority else None,
     )
 
 
@@ -94,6 +125,7 @@ def _facts(file: BookFile, model: str, table: ModelTable) -> ModelFacts:
         model=model,
         book=file.book.name,
         family=table.family,
+        generation=table.generation,
         implicit=table.implicit,
         explicit=table.explicit,
         batch=table.batch,

@@ -1,29 +1,26 @@
 """From a book's facts and a service's parameters to the integer rules that an engine plays by."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sim.errors import NotOffered
 from sim.providers.client import ClientOptions
 from sim.providers.facts import ModelFacts
+from sim.providers.pacific import midnights
 from sim.providers.prices import Book
-from sim.providers.rules import (
-    CHANCE_ONE,
-    NOT_OFFERED,
-    SHARE_ONE,
-    BatchRules,
-    Epoch,
-    ImplicitRules,
-    LatencyLaw,
-    Rules,
-)
+from sim.providers.project import ProjectOptions
+from sim.providers.quotas import Weights, allowance, priority_rules, quota_rules
+from sim.providers.rules import NOT_OFFERED, UNLIMITED, Epoch, ExplicitRules, FlexRules, Rules
+from sim.providers.scaled import batch_rules, client_rules, implicit_rules, law, overload_rules, threshold
 from sim.providers.service import Latency, Service
+from sim.units import DAY
 
 __all__ = ["merged", "resolve"]
 
-_IN_BATCH = {"none": 0, "parallel": 1, "sequential": 2}
 _NEVER = -1
-_NO_LIMITS = ClientOptions()
+_NO_OPTIONS = ClientOptions()
+_NO_PROJECT = ProjectOptions()
+_AFTER_MS = 60 * DAY  # after the last arrival, by when nobody waits for a daily quota any more
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,41 +36,64 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def resolve(book: Book, model: str, start_ms: int, service: Service, client: ClientOptions = _NO_LIMITS) -> Rules:
+class _Asked(NamedTuple):
+    """What the rules of a model depend on."""
+
+    book: Book
+    start_ms: int  # since the Unix epoch
+    service: Service
+    project: ProjectOptions
+    weights: Weights
+
+
+def resolve(
+    book: Book,
+    model: str,
+    start_ms: int,
+    service: Service,
+    client: ClientOptions = _NO_OPTIONS,
+    project: ProjectOptions = _NO_PROJECT,
+    *,
+    horizon_ms: int = 0,
+    weights: Weights | None = None,
+) -> Rules:
     """Return the rules for a model from an instant on, through every redirect and every change of a minimum.
 
-    ``start_ms`` counts from the Unix epoch; a latency given in the service holds for every model, else each model has
-    its own.
+    Parameters
+    ----------
+    book, model
+        The model as it is asked for; redirects are followed.
+    start_ms
+        Since the Unix epoch.
+    service
+        A latency given in it holds for every model, else each model has its own.
+    client, project
+        The caller's side.
+    horizon_ms
+        Until when requests arrive: the midnights of daily quotas go on 60 days longer.
+    weights
+        What calls count against a spend limit, of a model at an instant; needed only where there is such a limit.
     """
+    asked = _Asked(book, start_ms, service, project, weights or _unweighed)
     serving = _serving(book, model, start_ms, redirects=service.redirects)
     models = tuple(dict.fromkeys(name for _, _, name in serving))
-    epochs = [
-        epoch
-        for since, until, name in serving
-        for epoch in _epochs(book, name, models, since, until, start_ms, service)
-    ]
-    implicit, batch = service.implicit, service.batch
-    steps = sorted((step.from_tokens, round(step.chance * CHANCE_ONE)) for step in implicit.hit_chance)
     return Rules(
         models=models,
         start_ms=start_ms,
-        epochs=tuple(epochs),
-        implicit=ImplicitRules(
-            on=implicit.on,
-            block=implicit.block_tokens,
-            at_arrival=implicit.available == "arrival",
-            refreshed=implicit.retention.refreshed,
-            steps=tuple(steps),
-            in_batch=_IN_BATCH[implicit.in_batch],
-        ),
-        batch=BatchRules(
-            pending_share=round(batch.turnaround.pending_share * SHARE_ONE),
-            expires_after=batch.expires_after,
-            failure=round(batch.failure_chance * CHANCE_ONE),
-            job_failure=round(batch.job_failure_chance * CHANCE_ONE),
-        ),
-        concurrency=_NEVER if client.concurrency is None else client.concurrency,
+        epochs=tuple(epoch for since, until, name in serving for epoch in _epochs(asked, models, name, since, until)),
+        implicit=implicit_rules(service.implicit),
+        batch=batch_rules(service.batch),
+        client=client_rules(client),
+        explicit=ExplicitRules(recreate=int(client.on_forbidden == "recreate")),
+        flex=FlexRules(shed=threshold(service.flex.shed_chance)),
+        overload=overload_rules(service.overload),
+        refusal_ms=service.refusal,
+        days=midnights(start_ms, horizon_ms + _AFTER_MS),
     )
+
+
+def _unweighed(model: str, at_ms: int) -> Any:
+    raise NotOffered(f"a spend limit needs the weights of a call of {model} at {at_ms}")
 
 
 def _serving(book: Book, model: str, start_ms: int, *, redirects: bool) -> list[tuple[int, int | None, str]]:
@@ -88,29 +108,34 @@ def _serving(book: Book, model: str, start_ms: int, *, redirects: bool) -> list[
     return [*spans, (since, None, name)]
 
 
-def _epochs(
-    book: Book, name: str, models: tuple[str, ...], since: int, until: int | None, start_ms: int, service: Service
-) -> list[Epoch]:
-    """Return the epochs of one serving model: one for each of its minimums."""
+def _epochs(asked: _Asked, models: tuple[str, ...], name: str, since: int, until: int | None) -> list[Epoch]:
+    """Return the epochs of one serving model: one for each of its minimums and, under a spend limit, of its prices."""
+    book, service = asked.book, asked.service
     facts = book.facts[name]
+    allowed = allowance(book.limits, facts, asked.project)
+    changes = {minimum.valid_from for minimum in facts.minimums}
+    if allowed.spend != UNLIMITED:
+        changes |= {entry.valid_from for entry in book.periods(name)}
     latency = law(service.latency or facts.latency or _no_latency(facts))
-    explicit = service.explicit.minimum_tokens
-    if not facts.explicit:
-        explicit = NOT_OFFERED
-    elif explicit is None:
-        explicit = facts.explicit_minimum.tokens
-    changes = [m.valid_from for m in facts.minimums if m.valid_from > since and (until is None or m.valid_from < until)]
-    return [
-        Epoch(
-            since=at - start_ms,
-            until=_NEVER if until is None else until - start_ms,
-            model=models.index(name),
-            implicit_minimum=_implicit_minimum(facts, at, service),
-            explicit_minimum=explicit,
-            latency=latency,
+    epochs = []
+    for at in [since, *sorted(at for at in changes if since < at and (until is None or at < until))]:
+        weights = None if allowed.spend == UNLIMITED else asked.weights(name, at)
+        quota = quota_rules(allowed, asked.project.limits, weights)
+        epochs.append(
+            Epoch(
+                since=at - asked.start_ms,
+                until=_NEVER if until is None else until - asked.start_ms,
+                model=models.index(name),
+                implicit_minimum=_implicit_minimum(facts, at, service),
+                explicit_minimum=_explicit_minimum(facts, service),
+                latency=latency,
+                explicit_maximum=service.explicit.maximum_tokens or facts.context_window.tokens,
+                quota=quota,
+                priority=priority_rules(quota, book.limits.priority_share),
+                enqueued_tokens=allowed.enqueued,
+            )
         )
-        for at in [since, *changes]
-    ]
+    return epochs
 
 
 def _implicit_minimum(facts: ModelFacts, at_ms: int, service: Service) -> int:
@@ -121,15 +146,13 @@ def _implicit_minimum(facts: ModelFacts, at_ms: int, service: Service) -> int:
     return facts.implicit_minimum(at_ms).tokens
 
 
+def _explicit_minimum(facts: ModelFacts, service: Service) -> int:
+    if not facts.explicit:
+        return NOT_OFFERED
+    if service.explicit.minimum_tokens is not None:
+        return service.explicit.minimum_tokens
+    return facts.explicit_minimum.tokens
+
+
 def _no_latency(facts: ModelFacts) -> Latency:
     raise NotOffered(f"book {facts.book!r} has no latency of {facts.model} or its family; give [service.latency]")
-
-
-def law(latency: Latency) -> LatencyLaw:
-    """Return a latency in whole nanoseconds."""
-    return LatencyLaw(
-        base_ns=round(latency.base_s * 1e9),
-        uncached_ns=round(latency.per_uncached_token_ms * 1e6),
-        cached_ns=round(latency.per_cached_token_ms * 1e6),
-        output_ns=round(1e9 / latency.output_tokens_per_s),
-    )

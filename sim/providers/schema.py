@@ -1,75 +1,20 @@
 """The shape of a price book's file: what each key may hold, checked key by key."""
 
 import datetime as dt
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
 
 from sim.document import Strict
-from sim.providers.facts import Confidence, Family, LatencyFact
+from sim.providers.facts import Confidence, Family, Generation, LatencyFact
+from sim.providers.limits import Enqueued, Platform, Quota, Spend
+from sim.providers.media import MediaTable
+from sim.providers.numbers import as_factor, as_picodollars, as_share
 from sim.providers.prices import Terms
 from sim.providers.service import Service
-from sim.units import PositiveTokens
+from sim.units import PositiveTokens, Switch
 
-__all__ = ["PRICE_COLUMNS", "BookFile", "PriceRow", "number"]
-
-_PICO_PER_UNIT = 10**6  # 1 USD per Mtok is 10^6 picodollars per token
-_DEAREST = 10**6  # USD per Mtok: a dollar a token; above it the unit is wrong
-_PER_TOKEN = Decimal("0.0001")  # USD per Mtok: below it the value is a price per token
-
-
-def number(text: str) -> Decimal:
-    """Return a TOML decimal exactly, never by way of a float; what decimals cannot hold is infinite.
-
-    >>> number("0.0125"), number("1e99999999999999999999")
-    (Decimal('0.0125'), Decimal('Infinity'))
-    """
-    try:
-        return Decimal(text.replace("_", ""))
-    except InvalidOperation:
-        return Decimal("Infinity")
-
-
-def as_picodollars(value: object) -> int:
-    """Return a price in USD per 1M tokens as whole picodollars per token.
-
-    >>> as_picodollars(Decimal("0.0375")), as_picodollars(10)
-    (37500, 10000000)
-    """
-    amount = _decimal(value)
-    if amount < 0:
-        raise _wrong("a price must be >= 0", "USD per 1M tokens")
-    if amount > _DEAREST:
-        raise _wrong("more than a dollar a token", "USD per 1M tokens")
-    if 0 < amount < _PER_TOKEN:
-        raise _wrong("this looks like a price per token: did you mean usd_per_mtok?", "USD per 1M tokens")
-    pico = Fraction(amount) * _PICO_PER_UNIT
-    if pico.denominator != 1:
-        raise _wrong("not a whole number of picodollars per token", "at most 6 decimals of USD per 1M tokens")
-    return int(pico)
-
-
-def _factor(value: object) -> Fraction:
-    amount = _decimal(value)
-    if not _PER_TOKEN <= amount <= 100:
-        raise _wrong("not a factor on a price", "at most 100, such as 1.8")
-    return Fraction(amount)
-
-
-def _decimal(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise _wrong("not a number", "a plain decimal such as 0.125, without quotes")
-    if isinstance(value, Decimal) and not value.is_finite():
-        raise _wrong("not a finite number", "a plain decimal such as 0.125")
-    return Decimal(value)
-
-
-def _wrong(what: str, allowed: str) -> PydanticCustomError:
-    return PydanticCustomError("price", "{what}; {allowed}", {"what": what, "allowed": allowed})
-
+__all__ = ["PRICE_COLUMNS", "BookFile", "PriceRow"]
 
 Price = Annotated[int, BeforeValidator(as_picodollars)]
 Day = Annotated[dt.date, Field(strict=True)]
@@ -143,9 +88,10 @@ class ModelTable(Strict):
     """What one model offers."""
 
     family: Family
-    implicit: bool
-    explicit: bool
-    batch: bool
+    generation: Generation
+    implicit: Switch
+    explicit: Switch
+    batch: Switch
     context_window: FigureTable
     explicit_minimum: FigureTable | None = None
     minimums: tuple[MinimumRow, ...] = ()
@@ -162,9 +108,10 @@ class RedirectRow(Strict):
 
 
 class Priority(Strict):
-    """The priority tier: a factor on every standard price."""
+    """The priority tier: a factor on every standard price, and a share of the standard limits."""
 
-    factor: Annotated[Any, BeforeValidator(_factor)]
+    factor: Annotated[Any, BeforeValidator(as_factor)]
+    limit_share: Annotated[Any, BeforeValidator(as_share)]
 
 
 class Flex(Strict):
@@ -189,6 +136,11 @@ class BookFile(Strict):
     priority: Priority | None = None
     flex: Flex | None = None
     service: Service
+    platforms: Annotated[dict[Literal["developer", "vertex"], Platform], Field(min_length=1)]
+    quotas: tuple[Quota, ...] = ()
+    enqueued: tuple[Enqueued, ...] = ()
+    spend: Spend | None = None
+    media: dict[Literal["2", "3"], MediaTable] = {}
     latency: Annotated[dict[str, LatencyFact], Field(default_factory=dict)]
     models: dict[str, ModelTable]
     prices: Annotated[list[PriceRow], Field(min_length=1)]

@@ -4,22 +4,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from sim.document import Document
-from sim.errors import PriceMissing, Problem, nearest
-from sim.ledger import Mode
-from sim.providers.prices import Book, LineName
+from sim.errors import Problem, nearest
+from sim.providers.prices import Book
+from sim.providers.service import Episodes, Service
+from sim.scenario.offers import refused, unoffered
 from sim.scenario.spec import ScenarioSpec
 from sim.strategies import AnySpec
 from sim.strategies.options import BatchOptions, CacheOptions
+from sim.units import DAY
 from sim.workload import civil, rules
 
-__all__ = ["problems_of", "unchangeable", "unknown_names"]
+__all__ = ["problems_of", "restless", "times_of", "unchangeable", "unknown_names"]
 
 _COMMON = ("models", "strategies", "baseline", "seed", "replications", "book", "question", "close", "patience_target")
+_MOST_EPISODES = 1_000_000  # expected: more of them is a mistake, and drawing them takes minutes
+_AFTER_MS = 14 * DAY  # after the last arrival there is weather still
 
 
 def unchangeable(document: Document, changes: Mapping[str, Any], name: str) -> list[Problem]:
     """Return what an arm cannot change for itself alone."""
-    allowed = "keys of streams, contexts, service, client, terms, start, horizon or load, and replay.patience"
+    allowed = "keys of streams, contexts, service, client, project, terms, start, horizon or load, and replay.patience"
     return [
         document.problem(("strategies", name, "set"), f"{path} is common to all strategies", allowed)
         for path in changes
@@ -34,10 +38,12 @@ def problems_of(document: Document, spec: ScenarioSpec, book: Book) -> list[Prob
     problems += _models_and_baseline(document, book)
     if len(set(spec.models)) < len(spec.models):
         problems.append(document.problem(("models",), "a model is named twice", "each model once"))
+    problems += _sizes_of_no_picture(document, spec)
+    problems += refused(document, spec, book)
     for name, strategy in spec.strategies.items():
         problems += _contexts(document, spec, name, strategy)
         problems += _times(document, spec.workload.clock, name, strategy) if dated else []
-        problems += _offers(document, spec, book, name, strategy)
+        problems += unoffered(document, spec, book, name, strategy)
     return problems
 
 
@@ -85,6 +91,30 @@ def _traffic(document: Document, spec: ScenarioSpec) -> list[Problem]:
     return rules.check(spec.workload, document, most=spec.most_requests)
 
 
+def restless(document: Document, service: Service, horizon: int) -> list[Problem]:
+    """Return which episodes of a service are so short that a run has too many of them."""
+    weathers: dict[str, Episodes | None] = {"overload": service.overload, "batch.slow": service.batch.slow}
+    problems = []
+    for name, law in weathers.items():
+        count = 0 if law is None else (horizon + _AFTER_MS) // (law.every + law.lasts)
+        if count > _MOST_EPISODES:
+            what = f"{count:,} episodes are expected until two weeks after the horizon"
+            allowed = f"longer or rarer ones, {_MOST_EPISODES:,} at most"
+            problems.append(document.problem(("service", *name.split(".")), what, allowed))
+    return problems
+
+
+def _sizes_of_no_picture(document: Document, spec: ScenarioSpec) -> list[Problem]:
+    """Return the sizes of pictures that are given where there are none."""
+    tables = {("streams", name): stream.parts for name, stream in spec.streams.items()}
+    tables |= {("contexts", name): context.parts for name, context in spec.contexts.items()}
+    return [
+        document.problem((*path, "parts", "image_px"), "the size of pictures, and there are none", "images beside it")
+        for path, parts in tables.items()
+        if parts is not None and "image_px" in parts.model_fields_set and parts.images is None
+    ]
+
+
 def _contexts(document: Document, spec: ScenarioSpec, name: str, strategy: AnySpec) -> list[Problem]:
     named = strategy.contexts or [] if isinstance(strategy, CacheOptions) else []
     return [
@@ -96,46 +126,17 @@ def _contexts(document: Document, spec: ScenarioSpec, name: str, strategy: AnySp
 
 def _times(document: Document, clock: civil.Clock, name: str, strategy: AnySpec) -> list[Problem]:
     """Return the times of day of a strategy that the clock skips or repeats while the traffic lasts."""
-    times = enumerate(strategy.at if isinstance(strategy, BatchOptions) else [])
-    walls = [(index, wall) for index, time in times for _, wall in civil.daily(clock, time)]
+    times = [(key, index, time) for key, given in times_of(strategy).items() for index, time in enumerate(given)]
+    walls = [(key, index, wall) for key, index, time in times for _, wall in civil.daily(clock, time)]
     what, allowed = f"the clock of {clock.zone} skips or repeats this time", 'another time, or time_zone = "UTC"'
     return [
-        document.problem(("strategies", name, "at", index), what, allowed, f"{wall:%Y-%m-%d %H:%M:%S}")
-        for index, wall in walls
+        document.problem(("strategies", name, key, index), what, allowed, f"{wall:%Y-%m-%d %H:%M:%S}")
+        for key, index, wall in walls
         if civil.doubtful(clock, wall)
     ]
 
 
-def _offers(document: Document, spec: ScenarioSpec, book: Book, name: str, strategy: AnySpec) -> list[Problem]:
-    """Return what a strategy needs that a model of the scenario does not offer; it is never quietly left out."""
-    problems: list[Problem] = []
-    path = ("strategies", name)
-    for model in spec.models:
-        if model not in book.models:
-            continue
-        facts = book.facts[book.served(model, spec.start_ms)]
-        for needed, offered in (("explicit", CacheOptions), ("batch", BatchOptions)):
-            if isinstance(strategy, offered) and not getattr(facts, needed):
-                what = f"{facts.model} offers no {'explicit cache' if needed == 'explicit' else 'Batch API'}"
-                problems.append(document.problem(path, what, "another model, or another strategy", name))
-                break
-        else:
-            problems += _unpriced(document, spec, book, facts.model, path, strategy)
-    return problems
-
-
-def _unpriced(
-    document: Document, spec: ScenarioSpec, book: Book, model: str, path: tuple[str, ...], strategy: AnySpec
-) -> list[Problem]:
-    """Return the first price that a strategy is sure to need, and that the book does not have at the start."""
-    mode = Mode.BATCH if isinstance(strategy, BatchOptions) else Mode.STANDARD
-    needed: list[tuple[LineName, Mode]] = [("input", mode), ("output", mode)]
-    if isinstance(strategy, CacheOptions):
-        needed += [("cached", Mode.STANDARD), ("creation", Mode.STANDARD), ("storage", Mode.STANDARD)]
-    try:
-        entry = book.entry(model, spec.start_ms)
-        for line, how in needed:
-            entry.price(line, how)
-    except PriceMissing as error:
-        return [document.problem(path, str(error), "another model or book, or another start")]
-    return []
+def times_of(strategy: AnySpec) -> dict[str, list[int]]:
+    """Return the times of day that a strategy names, in ms after midnight, by option."""
+    times = {"at": strategy.at} if isinstance(strategy, BatchOptions) else {}
+    return times | ({"expire_at": strategy.expire_at} if isinstance(strategy, CacheOptions) else {})

@@ -1,7 +1,7 @@
 """Reading a scenario: the file, its overrides, its price book, and the arms that its strategies make."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,12 +10,12 @@ from sim.document import Document, as_toml, read, validate
 from sim.errors import InputError, Problem
 from sim.providers.load import load_book
 from sim.providers.prices import Book, Terms
-from sim.providers.resolve import merged
 from sim.providers.service import Service
-from sim.scenario.checks import problems_of, unchangeable, unknown_names
+from sim.scenario.checks import problems_of, restless, times_of, unchangeable, unknown_names
+from sim.scenario.circumstances import assumed, project_of
 from sim.scenario.spec import ScenarioSpec
 from sim.strategies import AnySpec
-from sim.strategies.options import BatchOptions, Setting
+from sim.strategies.options import Setting
 from sim.units import DAY, iso
 from sim.workload import civil
 
@@ -37,7 +37,7 @@ class Arm(NamedTuple):
 
     def setting(self, horizon_ms: int, pad_from: int, populations: tuple[str, ...]) -> Setting:
         """Return what the compilation of the strategy must know."""
-        times = self.strategy.at if isinstance(self.strategy, BatchOptions) else []
+        times = [time for given in times_of(self.strategy).values() for time in given]
         clock = civil.Clock(self.spec.start, self.spec.time_zone, horizon_ms + _AFTER_MS, 1.0)
         return Setting(
             populations=populations,
@@ -84,6 +84,8 @@ class Scenario:
             "arms": {
                 arm.name: {
                     "strategy": arm.strategy.model_dump(mode="json"),
+                    "client": arm.spec.client.model_dump(mode="json"),
+                    "project": arm.spec.project.model_dump(mode="json"),
                     "service": arm.service.model_dump(mode="json"),
                     "terms": arm.terms.model_dump(mode="json"),
                 }
@@ -182,25 +184,10 @@ def _arm(document: Document, base: ScenarioSpec, book: Book, name: str) -> Arm:
         spec = validate(document, ScenarioSpec)
         if problems := [*problems_of(document, spec, book), *unchangeable(document, changes, name)]:
             raise InputError(problems)
-    return Arm(name, spec.strategies[name], spec, *_assumed(document, book, spec.service, spec.terms))
-
-
-def _assumed(
-    document: Document, book: Book, service: Mapping[str, Any], terms: Mapping[str, Any]
-) -> tuple[Service, Terms]:
-    """Return the book's service and terms under those of a scenario; raise every mistake in both."""
-    problems: list[Problem] = []
-    try:
-        resolved = validate(document, Service, merged(book.service, service), ("service",))
-    except InputError as error:
-        problems += error.problems
-    try:
-        chosen = validate(document, Terms, {**book.terms.model_dump(), **terms}, ("terms",))
-    except InputError as error:
-        problems += error.problems
-    if problems:
+    service, terms = assumed(document, book, spec.project, spec.service, spec.terms)
+    if problems := restless(document, service, spec.workload.horizon):
         raise InputError(problems)
-    return resolved, chosen
+    return Arm(name, spec.strategies[name], spec, service, terms)
 
 
 def _despite(document: Document, book: Book | None) -> list[Problem]:
@@ -209,7 +196,7 @@ def _despite(document: Document, book: Book | None) -> list[Problem]:
     tables = [document.data.get(name, {}) for name in ("service", "terms")]
     if book is not None and all(isinstance(table, dict) for table in tables):
         try:
-            _assumed(document, book, *tables)
+            assumed(document, book, project_of(document), *tables)
         except InputError as error:
             problems += error.problems
     return problems

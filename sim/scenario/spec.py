@@ -8,8 +8,9 @@ from pydantic import BeforeValidator, Field
 
 from sim.document import Strict
 from sim.providers.client import ClientOptions
+from sim.providers.project import ProjectOptions
 from sim.strategies import AnySpec
-from sim.units import DAY, Duration, Instant, Positive, PositiveDuration, Share, Whole, Zone, since_epoch
+from sim.units import DAY, Duration, Instant, Positive, PositiveDuration, Share, Switch, Whole, Zone, since_epoch
 from sim.workload.spec import ContextSpec, StreamSpec, WorkloadSpec
 
 __all__ = ["ReplaySpec", "ScenarioSpec"]
@@ -32,7 +33,7 @@ class ReplaySpec(Strict):
     trace: str  # a path, relative to the scenario's file
     format: Literal["auto", "mooncake", "azure", "kvct", "log"] = "auto"
     patience: Duration = 60_000
-    sort: bool = False  # put an unsorted log in order
+    sort: Switch = False  # put an unsorted log in order
 
 
 class ScenarioSpec(Strict):
@@ -58,8 +59,9 @@ class ScenarioSpec(Strict):
     close: Literal["drain", "cut"] = "drain"
     most_requests: Positive = 1e9  # expected, above which a scenario is taken for a mistake
     client: ClientOptions = ClientOptions()
-    terms: dict[str, Any] = {}  # laid over the book's
-    service: dict[str, Any] = {}  # laid over the book's
+    project: ProjectOptions = ProjectOptions()
+    terms: dict[str, Any] = {}  # laid over the book's, and over those of the platform
+    service: dict[str, Any] = {}  # the same
 
     @property
     def workload(self) -> WorkloadSpec:

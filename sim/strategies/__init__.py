@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from sim.strategies import batch, explicit, hybrid, implicit, none, routed
+from sim.strategies import batch, explicit, flex, hybrid, implicit, none, priority, routed
 
 __all__ = ["STRATEGIES", "AnySpec"]
 
@@ -14,7 +14,9 @@ STRATEGIES = MappingProxyType(
         "batch": batch.Spec,
         "hybrid": hybrid.Spec,
         "routed": routed.Spec,
+        "flex": flex.Spec,
+        "priority": priority.Spec,
     }
 )
 
-AnySpec = none.Spec | implicit.Spec | explicit.Spec | batch.Spec | hybrid.Spec | routed.Spec
+AnySpec = none.Spec | implicit.Spec | explicit.Spec | batch.Spec | hybrid.Spec | routed.Spec | flex.Spec | priority.Spec

@@ -2,13 +2,14 @@
 
 from typing import Literal
 
+from sim.ledger import Mode
 from sim.strategies.decision import CacheUse, Decision, Implicit, NoParams, Plan, View
 from sim.strategies.options import BatchOptions, Setting
 
 
 def decide(_params: NoParams, _view: View) -> Decision:
     """Collect it."""
-    return Decision(batch=1, cache=CacheUse.NONE)
+    return Decision(mode=Mode.BATCH, cache=CacheUse.NONE)
 
 
 class Spec(BatchOptions):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-__all__ = ["BatchPlan", "CachePlan", "CacheUse", "Decision", "Implicit", "NoParams", "Plan", "View"]
+__all__ = ["BatchPlan", "CachePlan", "CacheUse", "Decision", "FlexPlan", "Implicit", "NoParams", "Plan", "View"]
 
 NEVER = -1  # of a duration or an instant: it does not come
 
@@ -29,7 +29,7 @@ class CacheUse(IntEnum):
 class Decision(NamedTuple):
     """Where a request goes."""
 
-    batch: int  # 1 = collected for a batch job, 0 = sent at once
+    mode: int  # a sim.ledger.Mode: BATCH is collected for a job, the others are sent at once
     cache: int  # a CacheUse
 
 
@@ -57,6 +57,10 @@ class CachePlan(NamedTuple):
     pad_from: int = NEVER  # contexts of at least so many tokens are filled up to the minimum
     sightings: int = 1  # created at the k-th request of the context
     populations: int = -1  # bit mask of the context populations that may be cached, -1 = all
+    own_clock: int = 0  # 1: the client counts the TTL from the reply to the creation, not by the expiry that it names
+    expire_at: tuple[int, ...] = ()  # ms since start: instead of a TTL, caches expire at the next of these instants
+    shorten: int = 0  # 1: a cache that is no longer wanted has its TTL shortened, instead of being deleted
+    delete_replaced: int = 0  # 1: deleted when other contents take the place of its context, unless that is past
 
 
 class BatchPlan(NamedTuple):
@@ -69,6 +73,17 @@ class BatchPlan(NamedTuple):
     poll: int = 1  # ms between two looks at the job
     attempts: int = 1  # times that a request is put into a job at most
     guard: int = NEVER  # a request still open this long before its deadline is sent in real time
+    inline: int = 0  # 1: requests are sent inline, in smaller jobs than a file could hold
+    deduplicate: int = 0  # 1: a client that got no reply looks for its job before it creates another
+
+
+class FlexPlan(NamedTuple):
+    """How long a caller tries the flex tier before it goes elsewhere."""
+
+    attempts: int = 3  # calls of the flex tier at most
+    timeout: int = NEVER  # ms that a call may take, its queueing included
+    guard: int = NEVER  # ms before the deadline at which the tier is given up
+    fallback: int = 1  # 1: then the standard tier; 0: then it has failed
 
 
 class Plan(NamedTuple):
@@ -81,3 +96,4 @@ class Plan(NamedTuple):
     implicit: Implicit
     cache: CachePlan | None = None  # None: it never uses an explicit cache
     batch: BatchPlan | None = None  # None: it never uses the Batch API
+    flex: FlexPlan | None = None  # None: it never uses the flex tier

@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple
 
+from sim.ledger import Mode
 from sim.strategies.decision import CacheUse, Decision, Implicit, Plan, View
 from sim.strategies.options import CacheOptions, Setting
 
@@ -15,9 +16,9 @@ class Params(NamedTuple):
 def decide(params: Params, view: View) -> Decision:
     """Read the context's cache, and create it from the k-th sighting on."""
     if view.context == 0:
-        return Decision(batch=0, cache=CacheUse.NONE)
+        return Decision(mode=Mode.STANDARD, cache=CacheUse.NONE)
     due = view.seen + 1 >= params.sightings
-    return Decision(batch=0, cache=CacheUse.CREATE if due else CacheUse.READ)
+    return Decision(mode=Mode.STANDARD, cache=CacheUse.CREATE if due else CacheUse.READ)
 
 
 class Spec(CacheOptions):

@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple
 
+from sim.ledger import Mode
 from sim.strategies.decision import CacheUse, Decision, Implicit, Plan, View
 from sim.strategies.options import BatchOptions, CacheOptions, Renew, Renewal, Setting
 from sim.units import MINUTE
@@ -16,9 +17,9 @@ class Params(NamedTuple):
 def decide(params: Params, view: View) -> Decision:
     """Collect it, with the cache of its context from the k-th sighting on."""
     if view.context == 0:
-        return Decision(batch=1, cache=CacheUse.NONE)
+        return Decision(mode=Mode.BATCH, cache=CacheUse.NONE)
     due = view.seen + 1 >= params.sightings
-    return Decision(batch=1, cache=CacheUse.CREATE if due else CacheUse.READ)
+    return Decision(mode=Mode.BATCH, cache=CacheUse.CREATE if due else CacheUse.READ)
 
 
 class Spec(CacheOptions, BatchOptions):

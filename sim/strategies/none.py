@@ -2,13 +2,14 @@
 
 from typing import Literal
 
+from sim.ledger import Mode
 from sim.strategies.decision import CacheUse, Decision, Implicit, NoParams, Plan, View
 from sim.strategies.options import Setting, StrategySpec
 
 
 def decide(_params: NoParams, _view: View) -> Decision:
     """Send it as it is."""
-    return Decision(batch=0, cache=CacheUse.NONE)
+    return Decision(mode=Mode.STANDARD, cache=CacheUse.NONE)
 
 
 class Spec(StrategySpec):

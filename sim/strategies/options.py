@@ -1,15 +1,16 @@
 """The options of strategies as a scenario writes them, and their compilation into a plan's integers."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from sim.document import Strict
-from sim.strategies.decision import NEVER, BatchPlan, CachePlan
-from sim.units import HOUR, Duration, PositiveDuration, TimeOfDay, Whole, as_duration, duration
+from sim.strategies.decision import NEVER, BatchPlan, CachePlan, FlexPlan
+from sim.units import HOUR, Duration, PositiveDuration, Switch, TimeOfDay, Whole, as_duration, duration
 
-__all__ = ["BatchOptions", "CacheOptions", "Setting", "StrategySpec"]
+__all__ = ["BatchOptions", "CacheOptions", "FlexOptions", "Setting", "StrategySpec"]
 
 _DEFAULT_WINDOW_MS = HOUR // 4
 
@@ -54,6 +55,10 @@ class Setting(Strict):
     pad_from: int = NEVER  # tokens from which padding pays
     sightings: int = 1  # default of `sightings`
 
+    def instants(self, times: Sequence[int]) -> tuple[int, ...]:
+        """Return when some times of day come, in ms since start, rising."""
+        return tuple(sorted(instant for time in times for instant in self.daily[time]))
+
 
 class StrategySpec(Strict):
     """What every entry of ``[strategies.NAME]`` has: its kind, and what else is different under it."""
@@ -66,11 +71,15 @@ class CacheOptions(StrategySpec):
 
     ttl: Duration = HOUR
     renew: Renew = Renewal()
-    delete: Delete | None = None  # None: idle of one TTL
+    delete: Delete | None = None  # None: idle of one TTL; never where expire_at says when it ends
     arriving: Literal["wait", "miss"] = "wait"
-    pad: bool = False
+    pad: Switch = False
     sightings: Annotated[Whole, Field(ge=1)] | None = None  # None: 1 for declared contexts, 2 in a replay
     contexts: list[str] | None = None  # the populations that may be cached; None: all
+    expire_at: list[TimeOfDay] = []  # local times: caches expire at the next of these, instead of after the ttl
+    clock: Literal["expire_time", "own"] = "expire_time"  # own: the ttl is counted from the reply to the creation
+    release: Literal["delete", "shorten"] = "delete"  # how a cache that is no longer wanted is ended
+    replaced: Literal["keep", "delete"] = "keep"  # when the contents of its context are replaced
 
     @model_validator(mode="after")
     def _renewed_before_it_expires(self) -> Self:
@@ -79,19 +88,46 @@ class CacheOptions(StrategySpec):
             raise PydanticCustomError("margin", "{what}", {"what": what})
         return self
 
+    @model_validator(mode="after")
+    def _ends_one_way(self) -> Self:
+        against: list[str] = [name for name in ("ttl", "renew") if name in self.model_fields_set]
+        against += ["clock"] if self.clock == "own" else []
+        if self.expire_at and against:
+            what = f"expire_at excludes {' and '.join(against)}; one of the two"
+            raise PydanticCustomError("expiry", "{what}", {"what": what})
+        return self
+
+    @model_validator(mode="after")
+    def _lets_go_of_what_it_shortens(self) -> Self:
+        if self.release == "shorten" and self.replaced == "keep" and self._deletion == Deletion():
+            what = 'release = "shorten" is of caches that are let go, and delete is "never"; one of the two'
+            raise PydanticCustomError("release", "{what}", {"what": what})
+        return self
+
+    @property
+    def _deletion(self) -> Deletion:
+        if self.delete is not None:
+            return self.delete
+        return Deletion() if self.expire_at else Deletion(idle=self.ttl)
+
     def cache_plan(self, clock: Setting) -> CachePlan:
         """Return the integers of these options; a default margin is at most half of the TTL."""
-        delete = self.delete if self.delete is not None else Deletion(idle=self.ttl)
+        delete = self._deletion
         names = clock.populations if self.contexts is None else self.contexts
+        margin = self.renew.margin
         return CachePlan(
             ttl=self.ttl,
             renew_on_use=int(self.renew.on_use),
-            renew_margin=NEVER if self.renew.margin is None else min(self.renew.margin, self.ttl // 2),
+            renew_margin=NEVER if margin is None or self.expire_at else min(margin, self.ttl // 2),
             idle=_or_never(delete.idle),
             last_use=int(delete.last_use),
             wait=int(self.arriving == "wait"),
             pad_from=clock.pad_from if self.pad else NEVER,
             sightings=self.sightings or clock.sightings,
+            own_clock=int(self.clock == "own"),
+            expire_at=clock.instants(self.expire_at),
+            shorten=int(self.release == "shorten"),
+            delete_replaced=int(self.replaced == "delete"),
             populations=-1 if self.contexts is None else sum(1 << clock.populations.index(name) for name in names),
         )
 
@@ -108,6 +144,8 @@ class BatchOptions(StrategySpec):
     at: list[TimeOfDay] = []
     poll: PositiveDuration = 60_000
     attempts: Annotated[Whole, Field(ge=1, le=16)] = 3
+    transport: Literal["file", "inline"] = "file"  # inline jobs hold less
+    deduplicate: Switch = False  # look for a job whose reply was lost before creating another
 
     def batch_plan(self, clock: Setting, guard: int = NEVER) -> BatchPlan:
         """Return the integers of these options; with none of the four, a job goes 15 min after its first request."""
@@ -116,10 +154,30 @@ class BatchOptions(StrategySpec):
             size=_or_never(self.size),
             window=_DEFAULT_WINDOW_MS if free else _or_never(self.window),
             every=_or_never(self.every),
-            at=tuple(sorted(instant for time in self.at for instant in clock.daily[time])),
+            at=clock.instants(self.at),
             poll=self.poll,
             attempts=self.attempts,
             guard=guard,
+            inline=int(self.transport == "inline"),
+            deduplicate=int(self.deduplicate),
+        )
+
+
+class FlexOptions(StrategySpec):
+    """How long the flex tier is tried."""
+
+    attempts: Annotated[Whole, Field(ge=1, le=64)] = 3
+    timeout: PositiveDuration | None = None  # of one call, its queueing included
+    guard: Duration | None = None  # so long before a request's deadline the tier is given up
+    fallback: Literal["standard", "fail"] = "standard"  # where a request goes that the tier did not serve
+
+    def flex_plan(self) -> FlexPlan:
+        """Return the integers of these options."""
+        return FlexPlan(
+            attempts=self.attempts,
+            timeout=_or_never(self.timeout),
+            guard=_or_never(self.guard),
+            fallback=int(self.fallback == "standard"),
         )
 
 
