@@ -1,379 +1,340 @@
-"""A naive twin of the whole engine but the implicit cache: one list of things to come, and lives replayed ms by ms."""
+"""A naive twin of the whole engine but the implicit cache: calls of ``calls_twin``, and the jobs of the Batch API.
+
+It is written from the rules and not from the engine; what it counts with is not shared with it.
+"""
 
 from fractions import Fraction
 
 import numpy as np
+from calls_twin import BEGIN, END, GUARD, ORPHAN, REQUEST_COLUMNS, RUN, SECOND_DRAW, SEEN, SEND, Calls
+from quota_twin import FOREVER
 
 from sim.engines.laws.draws import redraw
-from sim.ledger import JobState, Mode, Source, Status
-from sim.strategies.decision import CacheUse, View
+from sim.ledger import JobState, Ledger, Limit, Mode, Status
+from sim.strategies.decision import CacheUse
 
-END, BEGIN = 0, 1
-FREE, ANSWER, SEEN, ASK, RUN, GUARD, SEND = range(7)
-SECOND_DRAW = 1 << 16  # the draw of a whole job is the first member's own, so many attempts away
-REQUEST_COLUMNS = (
-    "model",
-    "mode",
-    "prompt",
-    "cached",
-    "source",
-    "arrived",
-    "sent",
-    "done",
-    "attempts",
-    "status",
-    "job",
-)
+ENDED, STOPPED, EXPIRED = range(3)  # what happens first of what happens at one instant
+LIST_COLUMNS = Ledger._fields[len(REQUEST_COLUMNS) : -2]
 
 
-class TwinCache:
-    """A cache as its diary: what happened to it, in order."""
+class Job:
+    """A batch job and what its client knows of it."""
 
-    def __init__(self, twin, creator, tokens):
-        self.plan, self.tokens, self.born = twin.plan.cache, tokens, twin.now
-        self.creator, self.reads, self.deleted, self.diary, self.asked = creator, 0, None, [], self.born
-        self.ready = twin.now + twin.takes(tokens, 0, 0, creator)
+    def __init__(self, members, named, collected):
+        self.members, self.named, self.collected = members, named, collected
+        self.state, self.met, self.answered, self.orphan = JobState.PENDING, {}, [], False
+        self.open = set(members)
 
-    def note(self, what, now):
-        self.diary.append((now, what))
-
-    def life(self, upto):
-        """Return (end or None, expiry, last use) at the end of millisecond ``upto``."""
-        plan, expiry, used, held = self.plan, self.born + self.plan.ttl, self.ready, 0
-        diary = list(self.diary)
-        for now in range(self.born, upto + 1):
-            ends = [expiry]
-            if self.deleted is not None:
-                ends.append(self.deleted)
-            if plan.idle >= 0 and not held:
-                ends.append(used + plan.idle)
-            if now >= min(ends):
-                return min(ends), expiry, used
-            if 0 <= plan.renew_margin < plan.ttl and now == expiry - plan.renew_margin:
-                expiry = now + plan.ttl
-            while diary and diary[0][0] == now:
-                what = diary.pop(0)[1]
-                held += {"hold": 1, "release": -1, "read": 0}[what]
-                if what != "hold":
-                    used = max(used, now)
-                if what == "read" and plan.renew_on_use:
-                    expiry = max(expiry, now + plan.ttl)
-        return None, expiry, used
-
-    def over(self, now):
-        self.asked = max(self.asked, now)  # the keeper renews it as long as anybody still asks for it
-        return self.life(now)[0] is not None or (self.deleted is not None and self.deleted <= now)
-
-    def last_use(self):
-        return max([self.ready, *(at for at, what in self.diary if what != "hold")])
+    def let_go(self, now):
+        """Give up every hold on a cache."""
+        for cache in self.named.values():
+            cache.release(now)
 
 
-class Twin:
+def timeline(created, turnaround, batch):
+    """Return (started or -1, end, how): whatever comes first ends a job, itself before any limit."""
+    whole = FOREVER if turnaround < 0 else turnaround
+    pending = FOREVER if turnaround < 0 else min(int(Fraction(turnaround * batch.pending_share, 65_536)), whole - 1)
+    ends = [(whole, ENDED)]
+    if batch.running_limit >= 0:
+        ends.append((pending + batch.running_limit, STOPPED))
+    if batch.expires_after >= 0:
+        ends.append((batch.expires_after, EXPIRED))
+    if 0 <= batch.pending_limit < pending:
+        ends.append((batch.pending_limit, EXPIRED))
+    end, how = min(ends)
+    return created + pending if pending < end else -1, created + end, how
+
+
+class Twin(Calls):
     """One run; ``play`` returns the ledger's columns as lists."""
 
     def __init__(self, trace, plan, rules, physics):
-        self.trace, self.plan, self.rules, self.physics = trace, plan, rules, physics
-        self.n, self.now, self.agenda = trace.requests, 0, []
-        self.row = [dict.fromkeys(REQUEST_COLUMNS, 0) for _ in range(self.n)]
-        for row in self.row:
-            row.update(
-                arrived=-1, sent=-1, done=-1, job=-1, status=Status.PENDING, mode=Mode.STANDARD, source=Source.NONE
-            )
-        self.pot, self.pot_number, self.uses, self.tries, self.gone = [], 0, {}, [0] * self.n, set()
-        self.jobs, self.duplicates, self.caches, self.cache_of, self.asked_before = [], [], [], {}, {}
-        self.slots_used, self.line = 0, []
-
-    # ------------------------------------------------------------ time
-
-    def later(self, time, phase, request, kind, action):
-        self.agenda.append((time, phase, request, kind, action))
+        super().__init__(trace, plan, rules, physics)
+        self.pot, self.pot_number, self.gone, self.again = [], 0, set(), set()
+        self.line, self.enqueued, self.jobs_now, self.settling = [], 0, 0, False
+        self.jobs, self.duplicates = [], []
 
     def play(self):
-        for request in range(self.n):
-            if self.trace.follows[request] < 0:
-                self.later(int(self.trace.arrive[request]), BEGIN, request, ASK, lambda r=request: self.ask(r))
+        self.begin()
         self.until_quiet()
         while self.pot:
             self.now = max(self.now, self.trace.horizon)
-            self.send()
+            self.close()
             self.until_quiet()
+        assert not self.line
+        assert not self.enqueued
+        assert not self.jobs_now
         return self.columns()
 
-    def until_quiet(self):
-        while self.agenda:
-            entry = min(self.agenda, key=lambda e: e[:4])
-            self.agenda.remove(entry)
-            assert entry[0] >= self.now
-            self.now = entry[0]
-            entry[4]()
+    # ------------------------------------------------------------ collecting
 
-    def takes(self, uncached, cached, output, request):
-        law = self.rules.epochs[0].latency
-        ns = law.base_ns + law.uncached_ns * uncached + law.cached_ns * cached + law.output_ns * output
-        return max(1, int(Fraction(ns * int(self.physics.slowness[request]), 65_536 * 10**6)))
-
-    # ------------------------------------------------------------ what is asked
-
-    def context(self, request):
-        """Return the node that may be cached (the tree of these tests has one level), or None."""
-        leaf = int(self.trace.leaf[request])
-        if self.plan.cache is None or leaf < 0 or not self.trace.context[leaf]:
-            return None
-        return leaf if self.trace.depth[leaf] >= max(1, self.rules.epochs[0].explicit_minimum) else None
-
-    def ask(self, request):
-        node, seen, tokens = self.context(request), 0, 0
-        self.row[request]["arrived"] = self.now
-        if node is not None:
-            tokens, seen = int(self.trace.depth[node]), self.asked_before.get(node, 0)
-            self.asked_before[node] = seen + 1
-        view = View(int(self.trace.patience[request]), int(self.trace.prompt[request]), tokens, seen)
-        batch, use = self.plan.decide(self.plan.params, view)
-        self.uses[request] = use
-        if self.plan.batch is None or not batch:
-            self.call(request)
-            return
-        if self.plan.batch.guard >= 0:
-            at = max(self.now, self.now + int(self.trace.patience[request]) - self.plan.batch.guard)
+    def collect_first(self, request):
+        guard = self.plan.batch.guard
+        if guard >= 0:
+            at = max(self.now, self.now + int(self.trace.patience[request]) - guard)
             self.later(at, BEGIN, request, GUARD, lambda: self.fall_back(request))
         self.collect(request)
-
-    def cache_for(self, request):
-        node, use = self.context(request), self.uses[request]
-        if node is None or use == CacheUse.NONE:
-            return None
-        if node in self.cache_of and not self.cache_of[node].over(self.now):
-            return self.cache_of[node]
-        if use == CacheUse.READ:
-            return None
-        cache = self.cache_of[node] = TwinCache(self, request, int(self.trace.depth[node]))
-        self.caches.append(cache)
-        return cache
-
-    # ------------------------------------------------------------ ordinary calls
-
-    def call(self, request):
-        if 0 <= self.rules.concurrency <= self.slots_used:
-            self.line.append(request)
-            return
-        self.slots_used += 1
-        self.start(request)
-
-    def free(self):
-        self.slots_used -= 1
-        if self.line:
-            self.slots_used += 1
-            self.start(self.line.pop(0))
-
-    def start(self, request):
-        cache = self.cache_for(request)
-        if cache is not None and self.now < cache.ready:
-            if self.plan.cache.wait or cache.creator == request:
-                self.later(cache.ready, BEGIN, request, ASK, lambda: self.after_creation(request))
-                return
-            cache = None
-        self.answer(request, cache)
-
-    def after_creation(self, request):
-        cache = self.cache_of.get(self.context(request))
-        good = cache is not None and cache.ready <= self.now and not cache.over(self.now)
-        self.answer(request, cache if good else None)
-
-    def answer(self, request, cache):
-        row, prompt = self.row[request], int(self.trace.prompt[request])
-        cached = 0 if cache is None else cache.tokens
-        if cache is not None:
-            cache.reads += 1
-            cache.note("read", self.now)
-        done = self.now + self.takes(prompt - cached, cached, int(self.trace.output[request]), request)
-        source = Source.NONE if cache is None else Source.EXPLICIT
-        row.update(mode=Mode.STANDARD, job=-1, prompt=prompt, cached=cached, source=source, sent=self.now)
-        row["attempts"] += 1
-        if self.rules.concurrency >= 0:
-            self.later(done, END, request, FREE, self.free)
-        self.settle(request, Status.DONE, done)
-
-    def settle(self, request, status, done):
-        self.row[request].update(status=status, done=done)
-        node = self.context(request)
-        if node is not None and self.plan.cache.last_use:
-            mine = [r for r in range(self.n) if self.context(r) == node]
-            if all(self.row[r]["status"] != Status.PENDING for r in mine) and node in self.cache_of:
-                self.cache_of[node].deleted = max(self.row[r]["done"] for r in mine)
-        for follower in range(self.n):
-            if self.trace.follows[follower] == request:
-                self.later(done, END, request, ANSWER, lambda f=follower: self.go_on(request, f))
-
-    def go_on(self, request, follower):
-        if self.row[request]["status"] == Status.DONE:
-            think = int(self.trace.think[follower])
-            self.later(self.now + think, BEGIN, follower, ASK, lambda: self.ask(follower))
-        else:
-            self.settle(follower, Status.FAILED, self.now)
-
-    # ------------------------------------------------------------ jobs
 
     def collect(self, request):
         plan = self.plan.batch
         self.pot.append(request)
         if len(self.pot) == plan.size:
-            self.send()
+            self.close()
         elif len(self.pot) == 1:
-            due = self.now
-            timed = plan.window >= 0 or plan.every > 0 or any(at >= self.now for at in plan.at)
-            while timed and not (
-                due == self.now + plan.window or (plan.every > 0 and due % plan.every == 0) or due in plan.at
-            ):
-                due += 1
-            if timed:
-                self.later(due, BEGIN, self.n, SEND, lambda number=self.pot_number: self.send(number))
+            dues = [self.now + plan.window] if plan.window >= 0 else []
+            dues += [t for t in range(self.now, self.now + plan.every) if t % plan.every == 0]
+            dues += [at for at in plan.at if at >= self.now]
+            if dues:
+                number = self.pot_number
+                self.later(min(dues), BEGIN, self.n, SEND, lambda: self.close(number))
 
-    def send(self, number=None):
+    def close(self, number=None):
+        """Put the collection at the end of the line, unless it is another one by now."""
         if number is not None and number != self.pot_number:
             return
         members, self.pot = self.pot, []
         self.pot_number += 1
-        if not members:
-            return
+        if members:
+            self.line.append((members, self.now))
+            self.move_line()
+
+    # ------------------------------------------------------------ the line
+
+    def move_line(self):
+        """Let jobs leave the line as long as there is room."""
+        while self.line and not self.settling:
+            members, closed = self.line.pop(0)
+            members = [request for request in members if request not in self.gone]
+            fit = self.fitting(members)
+            if members and not fit:
+                self.too_large(members[0])
+                self.line.insert(0, (members[1:], closed))
+            elif members and not self.has_room(members[:fit]):
+                self.line.insert(0, (members, closed))
+                return
+            elif members:
+                self.line.insert(0, (members[fit:], closed))
+                self.depart(members[:fit], closed)
+
+    def tokens_of(self, members):
+        return sum(int(self.trace.prompt[request]) for request in members)
+
+    def fitting(self, members):
+        """Return how many of the first members make one job."""
+        batch = self.rules.batch
+        limits = [batch.inline_tokens if self.plan.batch.inline else batch.job_tokens, self.epoch().enqueued_tokens]
+        most = min([limit for limit in limits if limit >= 0], default=FOREVER)
+        count = len(members) if batch.job_requests < 0 else min(len(members), batch.job_requests)
+        while self.tokens_of(members[:count]) > most:
+            count -= 1
+        return count
+
+    def has_room(self, members):
+        batch, most = self.rules.batch, self.epoch().enqueued_tokens
+        if 0 <= batch.jobs <= self.jobs_now:
+            return False
+        return most < 0 or self.enqueued + self.tokens_of(members) <= most
+
+    def too_large(self, request):
+        self.unanswered(request)
+        self.rows[request].update(mode=Mode.BATCH, job=-1)
+        self.settle(request, Status.FAILED, self.now)
+
+    def give_back(self, members, jobs):
+        self.enqueued -= self.tokens_of(members)
+        self.jobs_now -= jobs
+
+    def depart(self, members, closed):
+        """Take room, and wait for the caches that the job names."""
+        self.enqueued += self.tokens_of(members)
+        self.jobs_now += 1
         named = {}
         for request in members:
-            cache = self.cache_for(request)
+            cache = self.wanted(request)
             if cache is not None:
                 named[request] = cache
-                cache.note("hold", self.now)
-        created = max([self.now, *(cache.ready for cache in named.values())])
-        if created == self.now:
-            self.create(members, named)
+                cache.hold(self.now)
+        ready = max([self.now, *(cache.ready for cache in named.values())])
+        if ready == self.now:
+            self.create(members, named, closed)
         else:
-            self.later(created, BEGIN, members[0], SEND, lambda: self.create(members, named))
+            self.later(ready, BEGIN, members[0], SEND, lambda: self.create_late(members, named, closed))
 
-    def create(self, members, named):
-        for request in [r for r in members if r in self.gone and r in named]:
-            named.pop(request).note("release", self.now)
-        members = [r for r in members if r not in self.gone]
-        if not members:
-            return
-        first, batch = members[0], self.rules.batch
+    # ------------------------------------------------------------ jobs
+
+    def create_late(self, members, named, closed):
+        gone = [request for request in members if request in self.gone]
+        kept = [request for request in members if request not in self.gone]
+        for request in gone:
+            if request in named:
+                named.pop(request).release(self.now)
+        self.give_back(gone, jobs=int(not kept))
+        if kept:
+            self.create(kept, named, closed)
+        if gone:
+            self.move_line()
+
+    def create(self, members, named, closed):
+        first, job, batch = members[0], Job(members, named, closed), self.rules.batch
+        again = first in self.again
         for request in members:
-            self.tries[request] += 1
-            self.row[request]["attempts"] += 1
-        takes = int(self.physics.turnaround_ms[self.tries[first] - 1][first])
-        job = {"members": members, "named": named, "created": self.now, "state": JobState.PENDING, "met": {}}
-        job.update(expired=takes < 0 or takes > batch.expires_after, started=-1, open=set(members))
-        job["end"] = self.now + (batch.expires_after if job["expired"] else takes)
-        pending = min(takes * batch.pending_share // 65_536, takes - 1)
-        if takes >= 0 and (not job["expired"] or pending < batch.expires_after):
-            job["started"] = self.now + pending
-            self.later(job["started"], BEGIN, first, RUN, lambda: self.run(job))
-        look = self.now
-        while look < job["end"]:
+            self.asked[request].created += 1
+            self.asked[request].jobs += request not in self.again
+            self.rows[request]["attempts"] += 1
+            self.again.discard(request)
+        job.created, job.number = self.now, {request: self.asked[request].created for request in members}
+        takes = int(self.physics.turnaround_ms[job.number[first] - 1][first])
+        if takes > 0 and self.within(self.physics.slow):
+            takes = max(1, int(Fraction(takes * batch.slow_factor, 65_536)))
+        job.started, job.end, job.how = timeline(self.now, takes, batch)
+        job.running = self.now + takes - job.started
+        self.jobs.append(job)
+        if job.started >= 0:
+            self.later(job.started, BEGIN, first, RUN, lambda: self.run(job))
+        lost = not again and redraw(int(self.trace.reply[first]), job.number[first]) < batch.lost_reply
+        if lost and not self.plan.batch.deduplicate:
+            job.orphan = True
+            self.later(job.end, END, first, ORPHAN, lambda: self.orphan_ends(job))
+            self.later(self.now + batch.lost_after, BEGIN, first, SEND, lambda: self.send_again(job))
+            return
+        look = job.known = self.now + (batch.lost_after if lost else 0)
+        while look < job.end:
             look += self.plan.batch.poll
         self.later(look, END, first, SEEN, lambda: self.see(job))
-        self.jobs.append(job)
 
     def run(self, job):
-        if job["state"] == JobState.CANCELLED:
+        if job.state == JobState.CANCELLED:
             return
-        job["state"] = JobState.RUNNING
-        for request in job["members"]:
-            cache, met = job["named"].get(request), {"cached": 0, "source": Source.NONE, "forbidden": False}
-            if cache is not None:
-                met["forbidden"] = cache.ready > self.now or cache.over(self.now)
-                if not met["forbidden"]:
-                    met.update(cached=cache.tokens, source=Source.EXPLICIT)
-                    cache.reads += 1
-                    cache.note("read", self.now)
-                cache.note("release", self.now)
-            job["met"][request] = met
+        job.state, job.model = JobState.RUNNING, self.epoch().model
+        for request in job.members:
+            cache = job.named.get(request)
+            if cache is not None and not cache.readable(self.now):
+                self.rows[request]["forbidden"] += 1
+                self.count(Limit.FORBIDDEN, self.now)
+                job.met[request] = "forbidden"
+            elif cache is not None:
+                cache.read(self.now)
+                job.met[request] = cache
+        job.let_go(self.now)
+
+    def finish(self, job):
+        """Settle the state of a job that has ended, and who was answered."""
+        if job.started < 0:
+            job.let_go(self.now)
+        n = len(job.members)
+        if job.how == EXPIRED:
+            job.state = JobState.EXPIRED
+            return
+        reached = n if job.how == ENDED else n * (job.end - job.started) // job.running
+        job.answered = [request for request in job.members[:reached] if not self.fails(job, request)]
+        if len(job.answered) == n:
+            job.state = JobState.SUCCEEDED
+        elif job.answered:
+            job.state = JobState.PARTIALLY_SUCCEEDED
+        else:
+            job.state = JobState.CANCELLED if job.how == STOPPED else JobState.FAILED
+
+    def fails(self, job, request):
+        first, batch = job.members[0], self.rules.batch
+        whole = redraw(int(self.trace.turnaround[first]), job.number[first] + SECOND_DRAW) < batch.job_failure
+        alone = redraw(int(self.trace.failure[request]), job.number[request]) < batch.failure
+        return whole or alone or job.met.get(request) == "forbidden"
 
     def see(self, job):
-        if job["state"] == JobState.CANCELLED:
+        if job.state == JobState.CANCELLED:
             return
-        job["seen"] = self.now
-        if job["started"] < 0:
-            for cache in job["named"].values():
-                cache.note("release", self.now)
-        failed = [] if job["expired"] else [r for r in job["members"] if self.fails(job, r)]
-        if job["expired"]:
-            job["state"] = JobState.EXPIRED
-        elif len(failed) == len(job["members"]):
-            job["state"] = JobState.FAILED
-        else:
-            job["state"] = JobState.PARTIALLY_SUCCEEDED if failed else JobState.SUCCEEDED
-        for request in job["members"]:
-            answered = not job["expired"] and request not in failed
-            if answered and request in self.gone:
-                self.duplicates.append((request, job))
-            elif answered:
-                met = job["met"][request]
-                self.row[request].update(mode=Mode.BATCH, job=self.jobs.index(job), sent=job["started"])
-                self.row[request].update(
-                    prompt=int(self.trace.prompt[request]), cached=met["cached"], source=met["source"]
-                )
+        self.settling = True
+        self.finish(job)
+        self.give_back(job.members, jobs=1)
+        for request in job.members:
+            if request in job.answered and request in self.gone:
+                self.duplicates.append((request, job, self.now))
+            elif request in job.answered:
+                cache = job.met.get(request)
+                self.answered(request, cache, job.started)
+                self.rows[request].update(mode=Mode.BATCH, job=self.jobs.index(job), model=job.model)
                 self.settle(request, Status.DONE, self.now)
             elif request not in self.gone:
                 self.no_answer(request, job)
-
-    def fails(self, job, request):
-        first, batch = job["members"][0], self.rules.batch
-        whole = redraw(int(self.trace.turnaround[first]), self.tries[first] + SECOND_DRAW) < batch.job_failure
-        alone = redraw(int(self.trace.failure[request]), self.tries[request]) < batch.failure
-        return whole or alone or job["met"][request]["forbidden"]
+        self.settling = False
+        self.move_line()
 
     def no_answer(self, request, job):
-        if request in job["met"] and job["met"][request]["forbidden"]:
-            self.uses[request] = CacheUse.NONE
-        if self.tries[request] < self.plan.batch.attempts:
+        if job.met.get(request) == "forbidden":
+            self.asked[request].use = CacheUse.NONE
+        if self.asked[request].jobs < self.plan.batch.attempts:
             self.collect(request)
             return
-        self.row[request].update(mode=Mode.BATCH, job=self.jobs.index(job), prompt=int(self.trace.prompt[request]))
-        self.settle(request, Status.EXPIRED if job["expired"] else Status.FAILED, self.now)
+        self.unanswered(request)
+        self.rows[request].update(mode=Mode.BATCH, job=self.jobs.index(job))
+        self.settle(request, Status.EXPIRED if job.how == EXPIRED else Status.FAILED, self.now)
+
+    # ------------------------------------------------------------ lost replies and the guard
+
+    def orphan_ends(self, job):
+        self.finish(job)
+        self.duplicates += [(request, job, self.now) for request in job.answered]
+        self.give_back(job.members, jobs=1)
+        self.move_line()
+
+    def send_again(self, job):
+        members = [request for request in job.members if request not in self.gone]
+        self.again.update(members)
+        self.line.insert(0, (members, job.collected))
+        self.move_line()
 
     def fall_back(self, request):
-        if self.row[request]["status"] != Status.PENDING:
+        if self.rows[request]["status"] != Status.PENDING:
             return
         self.gone.add(request)
         if request in self.pot:
             self.pot.remove(request)
             self.pot_number += not self.pot
+        emptied = []
         for job in self.jobs:
-            if job["state"] == JobState.PENDING and request in job["open"] and job["end"] > self.now:
-                job["open"].discard(request)
-                if not job["open"]:
-                    job.update(state=JobState.CANCELLED, end=self.now, started=-1)
-                    for cache in job["named"].values():
-                        cache.note("release", self.now)
-        self.call(request)
+            if request in job.open and job.state == JobState.PENDING and job.end > self.now and not job.orphan:
+                job.open.discard(request)
+                emptied += [job] * (not job.open and self.now >= job.known)
+        for job in emptied:
+            job.state, job.end, job.started = JobState.CANCELLED, self.now, -1
+            job.let_go(self.now)
+            self.give_back(job.members, jobs=1)
+        self.call(request, Mode.STANDARD)
+        if emptied:
+            self.move_line()
 
     # ------------------------------------------------------------ the ledger
 
     def columns(self):
-        made = {name: [int(row[name]) for row in self.row] for name in REQUEST_COLUMNS}
-        made["duplicate_request"] = [request for request, _ in self.duplicates]
-        made["duplicate_cached"] = [job["met"][request]["cached"] for request, job in self.duplicates]
-        made["duplicate_sent"] = [job["started"] for _, job in self.duplicates]
-        made["duplicate_done"] = [job["seen"] for _, job in self.duplicates]
-        last = max((row["arrived"] for row in self.row), default=0)
-        lives = [cache.life(max(last, cache.asked, cache.last_use())) for cache in self.caches]
-        ends = [self.end(cache, life) for cache, life in zip(self.caches, lives, strict=True)]
-        made["cache_tokens"] = [cache.tokens for cache in self.caches]
-        made["cache_born"] = [cache.born for cache in self.caches]
-        made["cache_until"] = ends
-        made["cache_committed"] = [max(life[1], end) for life, end in zip(lives, ends, strict=True)]
-        made["cache_reads"] = [cache.reads for cache in self.caches]
-        for name in ("created", "started", "state"):
-            made[f"job_{name}"] = [int(job[name]) for job in self.jobs]
-        made["job_done"] = [job["end"] for job in self.jobs]
+        made = {name: [int(row[name]) for row in self.rows] for name in REQUEST_COLUMNS}
+        made |= {name: [] for name in LIST_COLUMNS}
+        for request, job, done in self.duplicates:
+            self.write("duplicate", made, self.duplicate(request, job, done))
+        last = max((row["arrived"] for row in self.rows), default=0)
+        for cache in self.caches:
+            until, committed = cache.close(last)
+            row = {"model": cache.model, "tokens": cache.tokens, "born": cache.born, "reads": cache.reads}
+            row |= {"audio": int(self.trace.audio_depth[cache.node]), "until": until, "committed": committed}
+            self.write("cache", made, row)
+        for job in self.jobs:
+            row = {"collected": job.collected, "created": job.created, "started": job.started, "done": job.end}
+            row |= {"state": int(job.state), "requests": len(job.members), "tokens": self.tokens_of(job.members)}
+            self.write("job", made, row)
+        for (kind, hour), count in sorted(self.refusals.items()):
+            self.write("limit", made, {"kind": kind, "hour": hour, "count": count})
         return made
 
+    def duplicate(self, request, job, done):
+        usage = self.usage(request, job.met.get(request), job.started)
+        del usage["source"]
+        usage |= {"model": job.model, "mode": int(Mode.BATCH), "output": int(self.trace.output[request])}
+        return usage | {"request": request, "done": done}
+
     @staticmethod
-    def end(cache, life):
-        """Return when a cache ended, once nothing happens to it any more."""
-        end, expiry, used = life
-        if end is not None:
-            return end
-        ends = [expiry] + ([used + cache.plan.idle] if cache.plan.idle >= 0 else [])
-        return min(ends + ([cache.deleted] if cache.deleted is not None else []))
+    def write(table, made, row):
+        for name, value in row.items():
+            made[f"{table}_{name}"].append(value)
 
 
 def differences(ledger, columns):

@@ -4,56 +4,78 @@ They are written from the definitions and not from the engine; what they count w
 """
 
 import heapq
+from typing import NamedTuple
 
-from sim.ledger import Source
+from sim.ledger import Limit, Source, Status
 from sim.strategies.decision import NEVER
 
-REQUEST_COLUMNS = ("model", "prompt", "cached", "source", "output", "arrived", "sent", "done", "attempts")
-CACHE_COLUMNS = ("model", "tokens", "born", "until", "committed", "reads")
+REQUEST_COLUMNS = (
+    *("model", "prompt", "cached", "audio", "cached_audio", "source", "output"),
+    *("arrived", "sent", "done", "attempts", "status", "forbidden"),
+)
+CACHE_COLUMNS = ("model", "tokens", "audio", "born", "until", "committed", "reads")
+LIMIT_COLUMNS = ("limit_kind", "limit_hour", "limit_count")
+HOUR = 3_600_000
+
+
+class Story(NamedTuple):
+    """What became of an explicit cache up to an instant."""
+
+    over: int | None  # ms: when its life ended
+    expiry: int  # ms: as last asked for
+    lag: int  # ms by which its client's own clock is late
+    let_go: bool  # whether its client had let it go when it was over
 
 
 class Life:
     """One explicit cache: what happened to it, from which its life is stepped through again at every question."""
 
-    def __init__(self, keep, born, ready, tokens, model, cap):
-        self.keep, self.born, self.ready, self.tokens, self.model, self.cap = keep, born, ready, tokens, model, cap
-        self.uses, self.deleted, self.holds = [], None, []  # holds: [from, to or None)
-        self.asked = born  # the last instant before which somebody looked for it: its keeper went on until then
+    def __init__(self, keep, creator, model, sizes, times):
+        self.keep, self.creator, self.model = keep, creator, model
+        self.tokens, self.audio = sizes
+        self.born, self.ready, self.cap = times
+        later = [instant for instant in keep.expire_at if instant > self.born]
+        self.first = later[0] if later else self.born + keep.ttl
+        self.uses, self.deleted = [], None
+        self.asked = self.born  # the last instant before which somebody looked for it: its keeper went on until then
+
+    def let_go(self, now):
+        """Whether its client has let it go by now: it was idle for too long, or deleted."""
+        used = max([self.ready, *(use for use in self.uses if use < now)])
+        idle = self.keep.idle != NEVER and now >= used + self.keep.idle
+        return idle or (self.deleted is not None and now >= self.deleted)
 
     def story(self, now, keeper_until=None):
-        """Step from the birth through ``now``: (instant at which it was over or None, last expiry asked for)."""
-        keep, expiry, used = self.keep, self.born + self.keep.ttl, self.ready
-        keeper_until = now if keeper_until is None else keeper_until
+        """Step from the birth through ``now``; the keeper renews at no instant after ``keeper_until``."""
+        keep, expiry, lag = self.keep, self.first, (self.ready - self.born) * self.keep.own_clock
         for t in range(self.born, now + 1):
-            used = max([used, *(end for _, end in self.holds if end == t)])  # a hold is a use until it ends
-            held = any(start <= t and (end is None or t < end) for start, end in self.holds)
-            idle = keep.idle != NEVER and not held and t >= used + keep.idle
-            if t >= expiry or idle or (self.deleted is not None and t >= self.deleted) or t >= self.cap >= 0:
-                return t, expiry
-            if keep.renew_margin > 0 and t == expiry - keep.renew_margin and t <= keeper_until:
-                expiry = t + keep.ttl
-            if t in self.uses:
-                used = max(used, t)
-                if keep.renew_on_use:
-                    expiry = max(expiry, t + keep.ttl)
-        return None, expiry
+            if t >= expiry or self.let_go(t) or t >= self.cap >= 0:
+                return Story(t, expiry, lag, self.let_go(t))
+            due = keep.renew_margin > 0 and t == expiry + lag - keep.renew_margin
+            if due and (keeper_until is None or t <= keeper_until):
+                expiry, lag = t + keep.ttl, 0
+            if t in self.uses and keep.renew_on_use and t + keep.ttl > expiry:
+                expiry, lag = t + keep.ttl, 0
+        return Story(None, expiry, lag, let_go=False)
 
-    def over(self, now):
-        """Whether its life has ended by now."""
-        return self.story(now)[0] is not None
+    def believed(self, now):
+        """Whether its client takes it to be alive: it knows of no end of a model, and its own clock may be late."""
+        self.asked = max(self.asked, now - 1)
+        told = self.story(now)
+        return now < told.expiry + told.lag and not self.let_go(now)
 
     def readable(self, now):
-        """Whether it can be read now; whoever waits for it may ask after the last arrival."""
+        """Whether it can be read now, in truth; whoever waits for it may ask after the last arrival."""
         self.asked = max(self.asked, now - 1)
-        return now >= self.ready and not self.over(now)
+        return now >= self.ready and self.story(now).over is None
 
     def close(self, last_arrival):
-        """Its end, and the last expiry that was asked for, when nothing more will be asked of it."""
-        keeper_until = max([last_arrival, self.ready, self.asked, *self.uses, *(end for _, end in self.holds)])
-        later = keeper_until
-        while (told := self.story(later, keeper_until))[0] is None:
+        """Its end, and the end of what was committed to, when nothing more will be asked of it."""
+        later = keeper_until = max([last_arrival, self.ready, self.asked, *self.uses])
+        while (told := self.story(later, keeper_until)).over is None:
             later += self.keep.ttl + 1
-        return told[0], max(told)
+        shortened = self.keep.shorten and told.let_go
+        return told.over, told.over if shortened else max(told.expiry, told.over)
 
 
 def took(law, uncached, cached, output, slowness):
@@ -77,35 +99,39 @@ def tokens_of(trace, request):
 
 
 class Memory:
-    """The service's own cache: every prompt that was left, token by token."""
+    """The service's own cache: what was left in each cell, token by token."""
 
     def __init__(self, trace, physics, rules):
+        self.trace, self.rules = trace, rules
         self.prompts = [tokens_of(trace, request) for request in range(trace.requests)]
-        self.luck, self.keeps, self.rules = trace.luck.tolist(), physics.retention_ms.tolist(), rules
+        self.luck, self.keeps, self.cells = trace.luck.tolist(), physics.retention_ms.tolist(), physics.cell.tolist()
         self.left = []  # (available from, request, end of its model)
 
     def live(self, request, now):
-        """The longest prefix of the prompt that is live now."""
-        left = sorted((at, other, cap) for at, other, cap in self.left if at <= now and at < cap)
-        if self.rules.refreshed:
-            kept = [other for at, other, cap in left if now < min(cap, at + self.keeps[other])]
-            return max((common(self.prompts[request], self.prompts[other]) for other in kept), default=0)
-        until = {}  # of each token's prefix: when the service forgets it
-        for at, other, cap in left:
-            for token in self.prompts[other]:
-                if at >= until.get(token, at):
-                    until[token] = min(cap, at + self.keeps[other])
-        prompt = self.prompts[request]
-        return next((n for n, token in enumerate(prompt) if now >= until.get(token, now)), len(prompt))
+        """How many tokens of the prompt, from its beginning, are live in its cell and were left there often enough."""
+        until, times = {}, {}  # of each token: when the cell forgets it, how often it was left in its present life
+        for at, other, cap in sorted(self.left):
+            if at <= now and at < cap and self.cells[other] == self.cells[request]:
+                ends = min(cap, at + self.keeps[other])
+                for token in self.prompts[other]:
+                    alive = at < until.get(token, at)
+                    times[token] = times[token] + 1 if alive else 1
+                    if self.rules.refreshed or not alive:
+                        until[token] = max(until.get(token, at), ends)
+        known = [
+            now < until.get(token, now) and times[token] >= self.rules.sightings for token in self.prompts[request]
+        ]
+        return known.index(False) if False in known else len(known)
 
     def hit(self, request, now, minimum):
-        """Tokens that the service reads from its cache."""
-        if minimum == -1:
-            return 0
-        live = self.live(request, now)
+        """Tokens that the service reads from its cache, and how many of them are audio: evenly spread in what lives."""
+        live = self.live(request, now) if minimum != -1 else 0
         whole = live // self.rules.block * self.rules.block
         chances = [chance for start, chance in self.rules.steps if whole >= start]
-        return whole if live >= minimum and chances and self.luck[request] < chances[-1] else 0
+        if live < minimum or not whole or not chances or self.luck[request] >= chances[-1]:
+            return 0, 0
+        ends = [node for node in path(self.trace, int(self.trace.leaf[request])) if self.trace.depth[node] == live]
+        return whole, int(self.trace.audio_depth[ends[0]]) * whole // live
 
 
 def common(a, b):
@@ -113,36 +139,41 @@ def common(a, b):
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
+class Wish(NamedTuple):
+    """What a request would do with explicit caches."""
+
+    target: int  # the context whose cache it waits for, or creates
+    upwards: list[int]  # the contexts whose caches it may read: from the root to the target
+    create: bool
+
+
 class Twin:
-    """The whole flow of unbatched requests: (time, request) by (time, request)."""
+    """The whole flow of standard calls that nobody refuses but for their caches: (time, request) by (time, request)."""
 
     def __init__(self, trace, plan, rules, physics):
         self.trace, self.plan, self.keep, self.rules = trace, plan, plan.cache, rules
         self.slow, self.now = physics.slowness.tolist(), 0
         own = plan.implicit == 2 or (plan.implicit == 1 and rules.implicit.on)
         self.memory = Memory(trace, physics, rules.implicit) if own else None
-        self.rows = [dict.fromkeys(REQUEST_COLUMNS, -1) for _ in range(trace.requests)]
+        counts = {"attempts": 0, "forbidden": 0}
+        self.rows = [dict.fromkeys(REQUEST_COLUMNS, -1) | counts for _ in range(trace.requests)]
+        self.wishes, self.ended, self.limits = {}, {}, {}
         self.lives, self.latest, self.sightings = [], {}, {}
         first = [(t, i) for i, t in enumerate(trace.arrive.tolist()) if trace.follows[i] < 0]
-        self.events = [(t, i, None) for t, i in first]
+        self.events = [(t, i, self.ask) for t, i in first]
         heapq.heapify(self.events)
-        self.ended = {}
 
     def run(self):
-        """Every row of the requests and of the caches."""
+        """Every row of the requests, of the caches, and of what was refused."""
         while self.events:
-            self.now, request, waited = heapq.heappop(self.events)
-            if waited is None:
-                self.ask(request)
-            else:
-                self.call(request, self.deepest(waited))
+            self.now, request, step = heapq.heappop(self.events)
+            step(request)
         last = max((row["arrived"] for row in self.rows), default=0)
         rows = [tuple(row[name] for name in REQUEST_COLUMNS) for row in self.rows]
-        ends = [life.close(last) for life in self.lives]
-        return rows, [
-            (life.model, life.tokens, life.born, end, asked, len(life.uses))
-            for life, (end, asked) in zip(self.lives, ends, strict=True)
+        caches = [
+            (life.model, life.tokens, life.audio, life.born, *life.close(last), len(life.uses)) for life in self.lives
         ]
+        return rows, caches, [(*key, count) for key, count in sorted(self.limits.items())]
 
     def epoch(self):
         """What the service is like now."""
@@ -155,6 +186,8 @@ class Twin:
         if self.keep.populations >= 0 and not self.keep.populations >> int(self.trace.context[node] - 1) & 1:
             return 0
         depth = int(self.trace.depth[node])
+        if epoch.explicit_maximum >= 0 and depth > epoch.explicit_maximum:
+            return 0
         if depth >= epoch.explicit_minimum:
             return depth
         return epoch.explicit_minimum if 0 < self.keep.pad_from <= depth else 0
@@ -164,61 +197,95 @@ class Twin:
         nodes = path(self.trace, int(self.trace.leaf[request]))
         return [node for node in nodes if any(self.holds(node, epoch) for epoch in self.rules.epochs)]
 
-    def deepest(self, nodes):
-        """The cache of the deepest of some contexts that can be read now, with its node, or nothing."""
-        live = [(node, self.latest[node]) for node in nodes if node in self.latest]
-        return next(((node, life) for node, life in reversed(live) if life.readable(self.now)), None)
+    def believed(self, node):
+        """The cache of a context that its client takes to be alive, or nothing."""
+        life = self.latest.get(node)
+        return life if life is not None and life.believed(self.now) else None
 
     def ask(self, request):
-        """An arrival."""
+        """An arrival: every context of the prompt is sighted."""
         self.rows[request]["arrived"] = self.now
         nodes = [node for node in self.contexts(request) if self.holds(node, self.epoch())]
-        if not nodes:
-            self.call(request, None)
-            return
         for node in nodes:
             self.sightings[node] = self.sightings.get(node, 0) + 1
         due = [node for node in nodes if self.sightings[node] >= self.keep.sightings]
-        target = due[-1] if due else nodes[-1]
-        fit = self.contexts(request)
-        upwards = fit[: fit.index(target) + 1]
-        life = self.latest.get(target)
-        created = False
-        if life is None or life.over(self.now):
-            if not due:
-                self.call(request, self.deepest(upwards))
-                return
-            size = self.holds(target, self.epoch())
-            ready = self.now + took(self.epoch().latency, size, 0, 0, self.slow[request])
-            life = Life(self.keep, self.now, ready, size, self.epoch().model, self.epoch().until)
-            self.lives.append(life)
-            self.latest[target], created = life, True
-        if self.now >= life.ready:
-            self.call(request, (target, life))
-        elif created or self.keep.wait:
-            heapq.heappush(self.events, (life.ready, request, upwards))
-        else:
-            self.call(request, self.deepest(upwards))
+        if nodes:
+            target, fit = (due or nodes)[-1], self.contexts(request)
+            self.wishes[request] = Wish(target, fit[: fit.index(target) + 1], create=bool(due))
+        self.start(request)
 
-    def call(self, request, found):
-        """A call that reads a cache, given with its context, or the service's own."""
-        row, epoch, slow = self.rows[request], self.epoch(), self.slow[request]
-        prompt, cached, source = int(self.trace.prompt[request]), 0, Source.NONE
-        if found is not None:
-            node, life = found
-            prompt += life.tokens - int(self.trace.depth[node])
-            cached, source = life.tokens, Source.EXPLICIT
-            life.uses.append(self.now)
-        elif self.memory is not None:
-            cached = self.memory.hit(request, self.now, epoch.implicit_minimum)
-            source = Source.IMPLICIT if cached else Source.NONE
-            wait = took(epoch.latency, prompt - cached, cached, 0, slow)
+    def start(self, request):
+        """See to the cache of the request's context before its first call, or its next one."""
+        wish = self.wishes.get(request)
+        if wish is not None:
+            life = self.believed(wish.target)
+            if life is None and wish.create and self.holds(wish.target, self.epoch()):
+                life = self.create(wish.target, request)
+            if life is not None and self.now < life.ready and (life.creator == request or self.keep.wait):
+                heapq.heappush(self.events, (life.ready, request, self.send))
+                return
+        self.send(request)
+
+    def create(self, node, request):
+        """Start the creation of a context's cache."""
+        epoch, size, replaced = self.epoch(), self.holds(node, self.epoch()), int(self.trace.replaced[node])
+        ready = self.now + took(epoch.latency, size, 0, 0, self.slow[request])
+        sizes, times = (size, int(self.trace.audio_depth[node])), (self.now, ready, epoch.until)
+        life = self.latest[node] = Life(self.keep, request, epoch.model, sizes, times)
+        if self.keep.delete_replaced and replaced >= self.now:
+            life.deleted = replaced
+        self.lives.append(life)
+        return life
+
+    def send(self, request):
+        """A call that names the deepest cache that its client takes to be readable, if there is one."""
+        wish, row = self.wishes.get(request), self.rows[request]
+        row["attempts"] += 1
+        for node in reversed(wish.upwards if wish else []):
+            life = self.believed(node)
+            if life is not None and self.now >= life.ready:
+                if life.readable(self.now):
+                    self.read(request, node, life)
+                else:
+                    self.forbid(request, node)
+                return
+        self.plain(request)
+
+    def forbid(self, request, node):
+        """403: the client forgets the cache, and calls again: for another cache the first time, then without."""
+        row, key = self.rows[request], (int(Limit.FORBIDDEN), self.now // HOUR)
+        del self.latest[node]
+        self.limits[key] = self.limits.get(key, 0) + 1
+        if row["forbidden"] or not self.rules.explicit.recreate:
+            del self.wishes[request]
+        row["forbidden"] += 1
+        heapq.heappush(self.events, (self.now + self.rules.refusal_ms, request, self.start))
+
+    def read(self, request, node, life):
+        """A call that reads an explicit cache."""
+        life.uses.append(self.now)
+        prompt = int(self.trace.prompt[request]) + life.tokens - int(self.trace.depth[node])
+        self.serve(request, prompt, life.tokens, life.audio, Source.EXPLICIT)
+
+    def plain(self, request):
+        """A call that reads the service's own cache, if anything, and leaves its prompt there."""
+        prompt, cached, audio, epoch = int(self.trace.prompt[request]), 0, 0, self.epoch()
+        if self.memory is not None:
+            cached, audio = self.memory.hit(request, self.now, epoch.implicit_minimum)
+            wait = took(epoch.latency, prompt - cached, cached, 0, self.slow[request])
             cap = epoch.until if epoch.until >= 0 else float("inf")
             self.memory.left.append((self.now + (0 if self.rules.implicit.at_arrival else wait), request, cap))
-        output = int(self.trace.output[request])
-        done = self.now + took(epoch.latency, prompt - cached, cached, output, slow)
+        self.serve(request, prompt, cached, audio, Source.IMPLICIT if cached else Source.NONE)
+
+    def serve(self, request, prompt, cached, cached_audio, source):
+        """The answer of a call."""
+        row, epoch, output = self.rows[request], self.epoch(), int(self.trace.output[request])
+        leaf, audio = int(self.trace.leaf[request]), int(self.trace.audio[request])
+        audio += int(self.trace.audio_depth[leaf]) if leaf >= 0 else 0
+        done = self.now + took(epoch.latency, prompt - cached, cached, output, self.slow[request])
         row |= {"model": epoch.model, "prompt": prompt, "cached": cached, "source": int(source), "output": output}
-        row |= {"sent": self.now, "done": done, "attempts": 1}
+        row |= {"audio": audio, "cached_audio": cached_audio, "sent": self.now, "done": done}
+        row["status"] = int(Status.DONE)
         self.settle(request, done)
 
     def settle(self, request, done):
@@ -226,9 +293,9 @@ class Twin:
         self.ended[request] = done
         for follower in range(self.trace.requests):
             if self.trace.follows[follower] == request:
-                heapq.heappush(self.events, (done + int(self.trace.think[follower]), follower, None))
+                heapq.heappush(self.events, (done + int(self.trace.think[follower]), follower, self.ask))
         for node in self.contexts(request) if self.keep is not None and self.keep.last_use else ():
             mine = {other for other in range(self.trace.requests) if node in self.contexts(other)}
             if node in self.latest and mine <= set(self.ended):
-                life = self.latest[node]
-                life.deleted = max(self.ended[other] for other in mine) if life.deleted is None else life.deleted
+                life, end = self.latest[node], max(self.ended[other] for other in mine)
+                life.deleted = end if life.deleted is None else min(life.deleted, end)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 from workloads import SEED, agrees, workload
-from worlds import INSTANT, epoch, implicit_rules, keeping, plan, rules, simulate, world
+from worlds import INSTANT, epoch, implicit_rules, keeping, plan, rules, service, simulate, world
 
 from sim.billing import rate
+from sim.engines.physics import cells
 from sim.ledger import Mode
 from sim.providers import load_book
 from sim.units import HOUR
@@ -262,3 +263,89 @@ def test_the_break_even_falls_where_the_long_tier_begins():
     entry = GOOGLE.entry("gemini-2.5-pro", START)
     fresh, read = (entry.price(line, Mode.STANDARD, "long") for line in ("input", "cached"))
     assert Fraction(entry.price("storage"), fresh - read) == 2
+
+
+# ---------------------------------------------------------------- serving cells
+
+ASKS = 12  # for one prefix, one after the other
+PREFIXES = 60  # a run, each of its own
+
+
+def first_hits(cells_count, sightings=1, affinity=0.0, *, conversations=False):
+    """For each run the (prefixes, asks) mask of hits: cells keep everything for ever, and a live prefix is always hit.
+
+    Each prefix is asked for 12 times, by strangers or in the turns of one conversation.
+    """
+    own = service(cells=cells_count, affinity=affinity).implicit
+    asked = rules(
+        epoch(implicit_minimum=0, latency=INSTANT), implicit=implicit_rules(sightings=sightings, at_arrival=False)
+    )
+    leaf = np.tile(np.arange(PREFIXES), ASKS)
+    session = leaf if conversations else np.arange(len(leaf))
+    for replication in range(RUNS):
+        route = np.random.default_rng([SEED, replication]).integers(0, 1 << 32, len(leaf))
+        trace = world(np.arange(len(leaf)) * 10, leaf, depth=[7] * PREFIXES, route=route, session=session)
+        ledger = simulate(trace, plan("implicit"), asked, cell=cells(own, trace))
+        assert set(ledger.cached.tolist()) <= {0, 7}
+        yield (ledger.cached > 0).reshape(ASKS, PREFIXES).T
+
+
+@pytest.mark.parametrize(("count", "sightings"), [(2, 1), (5, 1), (16, 1), (4, 2), (2, 3)])
+def test_a_prefix_is_hit_where_it_was_seen(count, sightings):
+    """Of c cells the n-th ask for a prefix meets one that has seen it s times with the binomial tail of (n - 1, 1/c).
+
+    For s = 1 that is 1 - (1 - 1/c)^(n-1). Rejected are one cell for all, a sighting more, and a cell more.
+    """
+    hits = np.array([mask.mean(axis=0) for mask in first_hits(count, sightings)])
+    asks = np.arange(ASKS)
+
+    def tail(least, among):
+        return stats.binom.sf(least - 1, asks, 1 / among)
+
+    assert tail(1, count) == pytest.approx(1 - (1 - 1 / count) ** asks)
+    assert not hits[:, :sightings].any()
+    for n in range(sightings, ASKS):
+        assert agrees(hits[:, n], tail(sightings, count)[n])
+    for wrong in (tail(sightings, 1), tail(sightings + 1, count), tail(sightings, count + 1)):
+        assert not agrees(hits.mean(axis=1), wrong.mean())
+
+
+@pytest.mark.parametrize("count", [2, 16])
+def test_a_conversation_that_stays_always_hits_after_its_first_turn(count):
+    """With affinity 1 all turns go to one cell: whatever the cells, the first turn misses and every later one hits."""
+    for mask in first_hits(count, affinity=1.0, conversations=True):
+        assert not mask[:, 0].any()
+        assert mask[:, 1:].all()
+
+
+@pytest.mark.parametrize(("count", "affinity"), [(4, 0.5), (2, 0.8)])
+def test_a_second_turn_hits_with_its_affinity(count, affinity):
+    """A turn goes to the cell of its conversation with chance a, else to any: the second hits with a + (1 - a) / c.
+
+    Without a bit of luck elsewhere, a, and without affinity, 1 / c, is rejected.
+    """
+    second = [mask[:, 1].mean() for mask in first_hits(count, affinity=affinity, conversations=True)]
+    assert agrees(second, affinity + (1 - affinity) / count)
+    assert not agrees(second, affinity)
+    assert not agrees(second, 1 / count)
+
+
+@pytest.mark.parametrize("affinity", [0.0, 0.7, 1.0])
+def test_cells_are_used_alike(affinity):
+    """Whatever the affinity, each of c cells gets 1/c of the calls; 1/(c + 2) is rejected."""
+    count, own = 7, service(cells=7, affinity=affinity).implicit
+    shares = []
+    for replication in range(RUNS):
+        route = np.random.default_rng([SEED, replication]).integers(0, 1 << 32, 2_000)
+        trace = world(np.arange(2_000), route=route, session=np.arange(2_000) // 4 * 4)
+        shares.append(np.bincount(cells(own, trace), minlength=count) / 2_000)
+    for share in np.transpose(shares):
+        assert agrees(share, 1 / count)
+        assert not agrees(share, 1 / (count + 2))
+
+
+def test_one_cell_is_the_service_as_a_whole():
+    """With one cell nobody goes elsewhere, whatever the affinity: every ask after the first hits."""
+    for affinity in (0.0, 0.5):
+        for mask in first_hits(1, affinity=affinity):
+            assert (mask == (np.arange(ASKS) > 0)).all()

@@ -8,7 +8,7 @@ import pytest
 import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_batch_machine import cases
+from machine_cases import cases, everything
 from worlds import (
     BASE,
     NEVER,
@@ -17,6 +17,7 @@ from worlds import (
     collecting,
     ints,
     keeping,
+    physics,
     plan,
     rules,
     simulate,
@@ -232,7 +233,7 @@ def test_a_run_is_the_same_on_repeat(case):
 def test_the_cut_keeps_the_past_and_nothing_else(case, horizon):
     """At the horizon: answers before it stay, the rest is pending and unbilled, lives and jobs are clipped to it."""
     whole = run(*case)
-    ledger = cut(whole, horizon)
+    ledger = cut(whole, horizon, run(*case, stop=horizon))
     past = (whole.done >= 0) & (whole.done < horizon)
     for name in ("status", "done", "cached", "source", "sent"):
         assert np.array_equal(getattr(ledger, name)[past], getattr(whole, name)[past]), name
@@ -257,21 +258,47 @@ def test_the_cut_keeps_the_past_and_nothing_else(case, horizon):
 def test_a_cut_after_everything_changes_nothing(case):
     """A horizon beyond the last event cuts nothing off."""
     ledger = run(*case)
-    assert the_bytes(cut(ledger, 10**9)) == the_bytes(ledger)
+    assert the_bytes(cut(ledger, 10**9, run(*case, stop=10**9))) == the_bytes(ledger)
 
 
 @given(cases(), st.sampled_from([5, 13, 45]))
 @settings(max_examples=50, deadline=None)
 def test_cutting_twice_is_cutting_once(case, horizon):
     """What was cut at a horizon is as it is when it is cut there again."""
-    once = cut(run(*case), horizon)
-    assert the_bytes(cut(once, horizon)) == the_bytes(once)
+    once = cut(run(*case), horizon, run(*case, stop=horizon))
+    assert the_bytes(cut(once, horizon, once)) == the_bytes(once)
+
+
+@given(everything(), st.sampled_from([1, 5, 11, 20, 45]))
+@settings(max_examples=150, deadline=None)
+def test_the_cut_counts_no_call_of_the_future(case, after):
+    """Who had not asked by the horizon has called nobody; nobody called more often than in the whole run."""
+    horizon = int(case[0].arrive[0]) + after
+    whole = run(*case)
+    ledger = cut(whole, horizon, run(*case, stop=horizon))
+    asked = (whole.arrived >= 0) & (whole.arrived < horizon)
+    for name in ("attempts", "throttled", "shed", "timeouts", "forbidden", "backoff", "queued"):
+        assert np.all(getattr(ledger, name)[~asked] == 0), name
+        assert np.all(getattr(ledger, name) <= getattr(whole, name)), name
+    ended = (whole.done >= 0) & (whole.done < horizon)
+    assert np.array_equal(
+        ledger.attempts[ended & (whole.mode != Mode.BATCH)], whole.attempts[ended & (whole.mode != Mode.BATCH)]
+    )
+    assert ledger.limit_count.sum() <= whole.limit_count.sum()
+
+
+def test_the_cut_counts_calls_one_by_one():
+    """A conversation that has two of its three answers by the horizon has called twice."""
+    trace = world([0, 0, 0], fresh=5, follows=[-1, 0, 1])
+    ledgers = [run(trace, plan("none"), rules(), physics(trace), stop=stop) for stop in (NEVER, 20)]
+    assert cut(ledgers[0], 20, ledgers[1]).attempts.tolist() == [1, 1, 0]
 
 
 def test_an_answer_at_the_horizon_is_pending():
     """The run is [0, horizon): what happens at the horizon has not happened."""
     trace = world([0, 1], fresh=[5, 5])
-    ledger = cut(simulate(trace, plan("none")), 15 + 1)
+    whole = simulate(trace, plan("none"))
+    ledger = cut(whole, 15 + 1, whole)
     assert ledger.status.tolist() == [Status.DONE, Status.PENDING]
     assert ledger.done.tolist() == [15, NEVER]
 
@@ -284,8 +311,8 @@ def test_a_duplicate_that_had_not_ended_is_cut_off():
     assert calls(ledger, "mode", "done") == [(Mode.STANDARD, 25), (Mode.BATCH, 100)]
     assert (ledger.duplicate_request.tolist(), ledger.duplicate_sent.tolist()) == ([0], [50])
     assert ledger.duplicate_done.tolist() == [100]
-    assert cut(ledger, 100).duplicate_request.tolist() == []
-    assert cut(ledger, 101).duplicate_request.tolist() == [0]
+    assert cut(ledger, 100, ledger).duplicate_request.tolist() == []
+    assert cut(ledger, 101, ledger).duplicate_request.tolist() == [0]
 
 
 # ---------------------------------------------------------------- the laws of every ledger
@@ -303,6 +330,15 @@ BREAKS = {
     "every request ends in one state": {"status": ints([Status.PENDING])},
     "cached + fresh = prompt": {"cached": ints([26])},
     "a prompt is at least what was asked": {"prompt": ints([24])},
+    "cached audio is cached": {"cached_audio": ints([21])},
+    "audio is a part of the prompt": {"audio": ints([6])},
+    "only a call can be refused": {
+        "throttled": ints([9]),
+        "limit_kind": ints([0]),
+        "limit_hour": ints([0]),
+        "limit_count": ints([9]),
+    },
+    "every refusal has its hour": {"shed": ints([1])},
     "cached tokens have a source": {"source": ints([Source.NONE])},
     "an answered request was asked": {"arrived": ints([-1])},
     "service starts at or after the arrival": {"sent": ints([-1])},

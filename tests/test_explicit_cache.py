@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from cache_twins import CACHE_COLUMNS, REQUEST_COLUMNS, Twin
+from cache_twins import CACHE_COLUMNS, LIMIT_COLUMNS, REQUEST_COLUMNS, Twin
 from examples import times
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -16,9 +16,9 @@ from worlds import INSTANT, NEVER, caches, calls, epoch, implicit_rules, keeping
 from sim.billing import rate
 from sim.engines.reference import run
 from sim.engines.reference.explicit import ExplicitCaches
-from sim.ledger import Source
+from sim.ledger import Limit, Source
 from sim.providers import load_book
-from sim.providers.rules import CHANCE_ONE, LatencyLaw
+from sim.providers.rules import CHANCE_ONE, ExplicitRules, LatencyLaw
 from sim.strategies.decision import CachePlan
 from sim.units import HOUR
 from sim.workload.realise import realise
@@ -26,8 +26,9 @@ from sim.workload.realise import realise
 # A context of 4 or 9 tokens is created in 6 or 11 ms: TTLs and gaps that meet these instants and each other.
 STEPPED = LatencyLaw(base_ns=2 * 10**6, uncached_ns=10**6, cached_ns=250_000, output_ns=10**6)
 GAPS = st.sampled_from([0, 0, 1, 5, 6, 7, 11, 12, 20])
-TTLS = st.sampled_from([0, 1, 5, 6, 7, 11, 12, 13, 20, 60])
-MINIMUMS = st.sampled_from([1, 4, 5, 9, 10])
+TTLS = st.sampled_from([0, 1, 5, 6, 7, 11, 12, 13, 20, 20, 60, 60])
+MINIMUMS = st.sampled_from([1, 1, 1, 4, 4, 5, 9, 10, -1])
+TURNS = [6, 12, 30]  # ms at which the service may change
 TREES = st.sampled_from(
     [  # depth, parent, context
         ((4,), (-1,), (1,)),
@@ -58,10 +59,14 @@ def trees_asked(draw, most=8):
         follows.append(before if fits else -1)
         taken |= {before} if fits else set()
     think = [value if before >= 0 else 0 for value, before in zip(column(GAPS), follows, strict=True)]
+    fresh, heard = column(st.integers(0, 2)), draw(st.integers(0, 2))  # halves of a prefix that are audio
     return world(
         arrive,
-        column(st.integers(-1, len(depth) - 1)),
-        fresh=column(st.integers(0, 2)),
+        column(st.sampled_from([-1, *[*range(len(depth))] * 2])),
+        fresh=fresh,
+        audio=[tokens * heard // 2 for tokens in fresh],
+        audio_depth=[tokens * heard // 2 for tokens in depth],
+        replaced=[draw(st.sampled_from([NEVER, *TURNS])) for _ in depth],
         output=column(st.sampled_from([0, 1, 6])),
         luck=column(st.sampled_from([0, CHANCE_ONE // 2 - 1, CHANCE_ONE // 2, CHANCE_ONE - 1])),
         depth=depth,
@@ -74,58 +79,69 @@ def trees_asked(draw, most=8):
 
 @st.composite
 def services(draw):
-    """Rules of one or two epochs; the second may be another model, which ends the caches of the first."""
-    first, second = (draw(MINIMUMS | st.just(-1)) for _ in range(2))
-    turn = draw(st.sampled_from([6, 12, 30]))
-    other = draw(st.integers(0, 2))  # 0 = one epoch, 1 = another minimum, 2 = another model
-    made = [epoch(0, until=turn if other == 2 else NEVER, explicit_minimum=first, latency=STEPPED)]
-    if other:
-        made.append(epoch(turn, model=other - 1, explicit_minimum=second, latency=STEPPED))
+    """Rules of up to three epochs, of other limits or of other models, which end the caches of those before."""
+    since = [0, *sorted(draw(st.sets(st.sampled_from(TURNS), max_size=2)))]
+    models = sorted(draw(st.lists(st.integers(0, 1), min_size=len(since), max_size=len(since))))
+    made = []
+    for at, model in zip(since, models, strict=True):
+        until = next((later for later, other in zip(since, models, strict=True) if other > model), NEVER)
+        limits = {
+            "explicit_minimum": draw(MINIMUMS),
+            "explicit_maximum": draw(st.sampled_from([-1, -1, -1, 4, 9])),
+        }
+        made.append(epoch(at, until=until, model=model, latency=STEPPED, **limits))
     own = implicit_rules(
         on=draw(st.booleans()),
         block=draw(st.sampled_from([1, 4])),
         at_arrival=draw(st.booleans()),
         refreshed=draw(st.booleans()),
         steps=((0, CHANCE_ONE // 2), (9, CHANCE_ONE)),
+        sightings=draw(st.sampled_from([1, 1, 2])),
     )
-    return rules(*made, models=("m0", "m1"), implicit=own)
+    more = {"explicit": ExplicitRules(draw(st.integers(0, 1))), "refusal_ms": draw(st.sampled_from([1, 5, 6]))}
+    return rules(*made, models=("m0", "m1"), implicit=own, service=more)
 
 
 @st.composite
 def keepings(draw):
-    """Every way to keep a cache, with times that meet the TTL."""
+    """Every way to keep a cache, with times that meet the TTL; whoever names an instant renews nothing."""
     ttl = draw(TTLS)
     renew = draw(st.sampled_from(["never", "on_use", "margin", "both"]))
-    margin = draw(st.sampled_from([0, 1, 3, ttl // 2, ttl - 1]))
+    margin = draw(st.sampled_from([0, 1, 3, 7, 12, ttl // 2, ttl - 1]))
     delete = draw(st.sampled_from(["never", "idle", "last_use", "both"]))
+    instants = draw(st.sampled_from([(), (), (), (6, 30), (7, 12, 31)]))
     return keeping(
         ttl=ttl,
-        renew_on_use=int(renew in ("on_use", "both")),
-        renew_margin=margin if renew in ("margin", "both") and 0 <= margin < max(ttl, 1) else NEVER,
+        renew_on_use=int(renew in ("on_use", "both") and not instants),
+        renew_margin=margin if renew in ("margin", "both") and 0 <= margin < max(ttl, 1) and not instants else NEVER,
         idle=draw(st.sampled_from([0, 1, 5, 7, 12, ttl])) if delete in ("idle", "both") else NEVER,
         last_use=int(delete in ("last_use", "both")),
         wait=draw(st.integers(0, 1)),
         pad_from=draw(st.sampled_from([NEVER, 3, 4, 5, 9])),
-        sightings=draw(st.sampled_from([1, 1, 2, 3])),
-        populations=draw(st.sampled_from([-1, -1, 1, 2])),
+        sightings=draw(st.sampled_from([1, 1, 1, 2, 3])),
+        populations=draw(st.sampled_from([-1, -1, -1, 1, 2])),
+        own_clock=0 if instants else draw(st.integers(0, 1)),
+        expire_at=instants,
+        shorten=draw(st.integers(0, 1)),
+        delete_replaced=draw(st.integers(0, 1)),
     )
 
 
 def table(ledger):
     """The ledger as the twin tells it."""
-    return calls(ledger, *REQUEST_COLUMNS), caches(ledger, *CACHE_COLUMNS)
+    return calls(ledger, *REQUEST_COLUMNS), caches(ledger, *CACHE_COLUMNS), calls(ledger, *LIMIT_COLUMNS)
 
 
 @settings(max_examples=times(400), deadline=None)
-@given(
-    trees_asked(), keepings(), services(), st.sampled_from([1 << 15, 1 << 16, 3 << 16]), st.sampled_from([1, 7, 12, 60])
-)
-def test_the_engine_equals_the_stepping_twin(trace, plan, service, slowness, retention):
-    """Requests and caches of the engine are those of a twin that steps through every ms, integer for integer."""
-    service_physics = physics(trace, slowness=slowness, retention=retention)
+@given(trees_asked(), keepings(), services(), st.sampled_from([1 << 15, 1 << 16, 3 << 16]), st.data())
+def test_the_engine_equals_the_stepping_twin(trace, plan, service, slowness, data):
+    """Requests, caches and refusals of the engine are those of a twin that steps through every ms, to the integer."""
+    retention, cells = data.draw(st.sampled_from([60, 12, 7, 1])), data.draw(st.sampled_from([1, 1, 2]))
+    service_physics = physics(trace, slowness=slowness, retention=retention, cell=np.arange(trace.requests) % cells)
     ledger = run(trace, plan, service, service_physics)
     event(f"caches: {min(len(ledger.cache_born), 3)}")
     event(f"explicit reads: {bool(ledger.cache_reads.sum())}")
+    event(f"403: {min(int(ledger.forbidden.max()), 2)}")
     assert table(ledger) == Twin(trace, plan, service, service_physics).run()
 
 
@@ -144,13 +160,18 @@ def test_storage_is_the_integral_of_what_is_alive(trace, plan, service):
 @settings(deadline=None)
 @given(trees_asked(), keepings(), services())
 def test_a_commitment_is_never_shorter_than_the_life(trace, plan, service):
-    """P26: committed lives are at least the actual ones, and equal where nothing is deleted and no model ends."""
+    """P26: committed lives are at least the actual ones, and equal where nothing is deleted and no model ends.
+
+    They are equal as well where a TTL is shortened instead of a deletion, and no model ends.
+    """
     ledger = simulate(trace, plan, service)
     assert np.all(ledger.cache_committed >= ledger.cache_until)
-    kept = plan._replace(cache=plan.cache._replace(idle=NEVER, last_use=0))
+    kept = plan._replace(cache=plan.cache._replace(idle=NEVER, last_use=0, delete_replaced=0))
     steady = simulate(trace, kept, service._replace(epochs=service.epochs[:1]))
     stays = service.epochs[0].until == NEVER
     assert not stays or np.array_equal(steady.cache_committed, steady.cache_until)
+    if plan.cache.shorten and all(one.until == NEVER for one in service.epochs):
+        assert np.array_equal(ledger.cache_committed, ledger.cache_until)
 
 
 @settings(deadline=None)
@@ -237,13 +258,18 @@ def test_a_wait_and_a_miss_during_the_creation():
     assert calls(missing, "sent", "cached") == [(11, 9), (4, 0), (11, 9)]
 
 
+@pytest.mark.parametrize("shorten", [0, 1])
 @pytest.mark.parametrize(("idle", "last_use", "until"), [(NEVER, 0, 1_000), (40, 0, 1 + 40), (NEVER, 1, 1 + 1 + 1)])
-def test_a_deletion_ends_the_storage_but_not_the_commitment(idle, last_use, until):
-    """One use at 1 ms of a TTL of 1 s: deleted after 40 idle ms, with the last answer at 2 ms, or not at all."""
+def test_a_deletion_ends_the_storage_but_not_the_commitment(idle, last_use, until, shorten):
+    """One use at 1 ms of a TTL of 1 s: over after 40 idle ms, with the last answer at 2 ms, or not before its time.
+
+    A TTL that is shortened instead ends the commitment as well.
+    """
     latency = LatencyLaw(10**6, 0, 0, 10**6)  # the answer of one token takes 2 ms
     trace = world([0], depth=[9], output=1)
-    ledger = simulate(trace, keeping(ttl=1_000, idle=idle, last_use=last_use), rules(latency=latency))
-    assert caches(ledger, "until", "committed") == [(until, 1_000)]
+    kept = keeping(ttl=1_000, idle=idle, last_use=last_use, shorten=shorten)
+    ledger = simulate(trace, kept, rules(latency=latency))
+    assert caches(ledger, "until", "committed") == [(until, until if shorten else 1_000)]
 
 
 def test_created_and_deleted_at_one_instant():
@@ -320,11 +346,75 @@ def test_replaced_contents_are_another_context():
     assert caches(ledger, "born", "reads") == [(hour * HOUR, 4) for hour in range(24)]
 
 
-def test_a_model_that_ends_takes_its_caches_with_it():
-    """A cache of the first model is gone when the second takes over, and the next use creates it there."""
-    turn = rules(epoch(until=500, latency=INSTANT), epoch(500, model=1, latency=INSTANT))
-    ledger = simulate(world([0, 499, 500], depth=[9]), keeping(ttl=1_000), turn)
-    assert caches(ledger, "model", "born", "until", "reads") == [(0, 0, 500, 2), (1, 500, 1_500, 1)]
+@pytest.mark.parametrize(("recreate", "last"), [(1, (1, 501, 1_501, 1)), (0, None)])
+def test_a_model_that_ends_takes_its_caches_with_it(recreate, last):
+    """The next use is refused (403): known 1 ms later, it creates the cache at the successor, or goes without one."""
+    turn = (epoch(until=500, latency=INSTANT), epoch(500, model=1, latency=INSTANT))
+    own = rules(*turn, service={"explicit": ExplicitRules(recreate)})
+    ledger = simulate(world([0, 499, 500], depth=[9]), keeping(ttl=1_000), own)
+    assert caches(ledger, "model", "born", "until", "reads") == [(0, 0, 500, 2), last][: 1 + recreate]
+    sent = 501 + recreate  # one more ms to create it
+    assert calls(ledger, "model", "sent", "cached", "attempts", "forbidden")[2] == (1, sent, 9 * recreate, 2, 1)
+    assert calls(ledger, *LIMIT_COLUMNS) == [(Limit.FORBIDDEN, 0, 1)]
+
+
+LATE = 11  # ms that a cache of 9 tokens takes to be created, and so an own clock is late
+
+
+@pytest.mark.parametrize(("ask", "forbidden", "born"), [
+    (99, 0, [0]), (100, 1, [0, 101]), (110, 1, [0, 111]), (111, 0, [0, 111]),
+])  # fmt: skip
+def test_a_client_that_counts_the_ttl_from_the_reply_names_a_cache_that_is_over(ask, forbidden, born):
+    """A TTL of 100 ends at 100, which its client takes for 111: whoever asks between is refused, and creates anew."""
+    trace = world([0, ask], depth=[9])
+    ledger = simulate(trace, keeping(ttl=100, own_clock=1), rules(latency=STEPPED))
+    assert ledger.forbidden.tolist() == [0, forbidden]
+    assert ledger.cache_born.tolist() == born
+    told = simulate(trace, keeping(ttl=100), rules(latency=STEPPED))
+    assert told.forbidden.sum() == 0
+    assert told.cache_born.tolist() == [0] + [ask] * (ask >= 100)
+
+
+def test_a_request_that_meets_a_second_403_goes_without():
+    """A TTL of 5 is over before the cache is there, at 11: refused at 11 and again at 12 + 11, then uncached."""
+    ledger = simulate(world([0], depth=[9]), keeping(ttl=5, own_clock=1), rules(latency=STEPPED))
+    assert caches(ledger) == [(9, 0, 5, 0), (9, LATE + 1, LATE + 6, 0)]
+    assert calls(ledger, "sent", "cached", "attempts", "forbidden") == [(2 * (LATE + 1), 0, 3, 2)]
+
+
+@pytest.mark.parametrize(("margin", "until"), [
+    (LATE, [100, 150 + 100]),  # due at 111 - 11, when it is over, and so is that of the next one
+    (LATE + 1, [187 + 100]),  # due at 111 - 12 = 99, before that: 199; then, as the service named it, at 199 - 12 = 187
+])  # fmt: skip
+def test_a_keeper_with_a_late_clock_may_come_too_late(margin, until):
+    """It renews a margin before 111, but not what is over at 100; once it has renewed, it knows the expiry."""
+    kept = keeping(ttl=100, own_clock=1, renew_margin=margin)
+    assert simulate(world([0, 150, 208], depth=[9]), kept, rules(latency=STEPPED)).cache_until.tolist() == until
+
+
+def test_a_cache_expires_at_the_next_of_some_instants():
+    """Born at 0 and at 50: over at 50 and at 70, the first instants after; beyond the last one the TTL is left."""
+    ledger = simulate(world([0, 49, 50, 80], depth=[9]), keeping(ttl=7, expire_at=(50, 70)), rules(latency=INSTANT))
+    assert caches(ledger, "born", "until", "reads") == [(0, 50, 2), (50, 70, 1), (80, 87, 1)]
+
+
+@pytest.mark.parametrize(("asked", "until", "reads"), [(39, 40, 2), (41, 1_000, 2)])
+def test_new_contents_end_the_cache_of_the_old(asked, until, reads):
+    """Replaced at 40, the cache is deleted then; who asks for the old contents later keeps a cache of its own."""
+    kept = keeping(ttl=1_000, delete_replaced=1)
+    ledger = simulate(world([0, 20], depth=[9], replaced=[40]), kept, rules(latency=INSTANT))
+    assert caches(ledger, "until", "reads", "committed") == [(40, 2, 1_000)]
+    late = simulate(world([asked], depth=[9], replaced=[40]), kept, rules(latency=INSTANT))
+    assert late.cache_until.tolist() == [40 if asked < 40 else asked + 1_000]
+
+
+@pytest.mark.parametrize(("maximum", "cached"), [(9, 9), (8, 4), (4, 4), (3, 0)])
+def test_the_maximum_is_the_largest_cache(maximum, cached):
+    """A context of the maximum is cached; of one token more it is not, and the deepest that fits is read."""
+    trace = world([0, 50], 1, depth=[4, 9], parent=[-1, 0])
+    ledger = simulate(trace, keeping(ttl=1_000), rules(explicit_maximum=maximum))
+    assert ledger.cached.tolist() == [cached] * 2
+    assert ledger.cache_tokens.tolist() == ([cached] if cached else [])
 
 
 @given(
@@ -356,9 +446,10 @@ def test_a_ttl_of_nothing_is_the_standard_bill_and_the_creations(trace, wait):
     """P27: at TTL 0 nothing is read and nothing stored: the bill is the standard one, and the creations on top."""
     ledger, bill = billed(trace, keeping(ttl=0, wait=wait))
     lines, standard = bill.by_line(), billed(trace, plan("none"))[1].by_line()
-    written = int(ledger.cache_tokens.sum())
+    heard, entry = int(ledger.cache_audio.sum()), GOOGLE.entry(MODEL, GOOGLE.checked_ms)
+    written = int(ledger.cache_tokens.sum()) - heard
     assert {**lines, "creation": Fraction(0)} == standard
-    assert lines["creation"] == Fraction(written * GOOGLE.entry(MODEL, GOOGLE.checked_ms).price("input"), 10**12)
+    assert lines["creation"] == (written * entry.price("input") + heard * entry.price("audio_input")) / Fraction(10**12)
     assert billed(trace, keeping(ttl=0, wait=wait), creation="free")[1].total == sum(standard.values())
 
 

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from cache_twins import REQUEST_COLUMNS, Twin, common, tokens_of
 from examples import times
-from hypothesis import example, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from workloads import SEED, workload
 from worlds import INSTANT, NEXT, calls, epoch, implicit_rules, physics, plan, rules, simulate, world
+from worlds import service as whole_service
 
 from sim.engines.laws.prefix import hit_tokens
+from sim.engines.physics import cells
 from sim.engines.reference import run
 from sim.providers.rules import CHANCE_ONE, LatencyLaw
+from sim.trace import REQUEST_COLUMNS as TRACE_COLUMNS
 from sim.traces import load_trace
 from sim.traces.prefix_tree import TreeBuilder, runs_of
 from sim.traces.profile import ceiling
@@ -27,40 +30,62 @@ needs_traces = pytest.mark.skipif(
 
 HALF = CHANCE_ONE // 2
 STEPPED = LatencyLaw(base_ns=2 * 10**6, uncached_ns=10**6, cached_ns=250_000, output_ns=10**6)
-GAPS = st.sampled_from([0, 0, 1, 4, 5, 6, 7, 12])
-DRAWS = st.sampled_from([0, HALF - 1, HALF, CHANCE_ONE - 1])
+GAPS = st.sampled_from([1, 4, 5, 6, 7, 12, 0, 0])
+DRAWS = st.sampled_from([0, 0, HALF - 1, HALF, CHANCE_ONE - 1])
 IMPLICIT = plan("implicit")
 NONE = plan("none")
 
 
 @st.composite
 def shared_prompts(draw, most=12):
-    """A trace on a random tree of few short nodes, some of length 0, and times that clash."""
-    depth, parent = [], []
-    for node in range(draw(st.integers(1, 6))):
-        parent.append(draw(st.integers(-1, node - 1)))
-        depth.append((depth[parent[-1]] if parent[-1] >= 0 else 0) + draw(st.sampled_from([0, 1, 3, 4])))
-    n = draw(st.integers(1, most))
+    """A trace on a random tree of few short nodes, some of length 0, some of audio in part, and times that clash."""
+    depth, parent, heard = [], [], []
+    for node in range(draw(st.sampled_from([1, 2, 3, 6]))):
+        parent.append(draw(st.sampled_from([*range(node), *range(node), -1])))
+        above, tokens = parent[-1], draw(st.sampled_from([4, 4, 3, 1, 0]))
+        depth.append((depth[above] if above >= 0 else 0) + tokens)
+        heard.append((heard[above] if above >= 0 else 0) + draw(st.sampled_from([0, tokens // 2, tokens])))
+    n = draw(st.sampled_from([most, 8, 4, 2, 1]))
 
     def column(values):
         return draw(st.lists(values, min_size=n, max_size=n))
 
     arrive = np.cumsum(column(GAPS))
-    leaf, fresh, luck = column(st.integers(-1, len(depth) - 1)), column(st.integers(0, 2)), column(DRAWS)
-    return world(arrive, leaf, fresh=fresh, output=column(st.integers(0, 2)), luck=luck, depth=depth, parent=parent)
+    leaf = column(st.sampled_from([*[*range(len(depth))] * 3, -1]))
+    fresh, luck = column(st.integers(0, 2)), column(DRAWS)
+    return world(
+        arrive,
+        leaf,
+        fresh=fresh,
+        audio=[tokens // 2 for tokens in fresh],
+        output=column(st.integers(0, 2)),
+        luck=luck,
+        depth=depth,
+        audio_depth=heard,
+        parent=parent,
+    )
 
 
 memories = st.builds(
     implicit_rules,
-    block=st.sampled_from([1, 2, 4]),
+    block=st.sampled_from([1, 1, 2, 4]),
+    sightings=st.sampled_from([1, 1, 1, 1, 2, 3]),
     at_arrival=st.booleans(),
     refreshed=st.booleans(),
-    steps=st.sampled_from(
-        [((0, CHANCE_ONE),), ((0, 0),), ((4, CHANCE_ONE),), ((1, 0), (4, HALF), (7, CHANCE_ONE)), ((0, HALF), (7, 1))]
-    ),
-)
-minimums = st.sampled_from([0, 1, 3, 4, 5, 7, 8, -1])
-lifetimes = st.sampled_from([0, 1, 4, 5, 6, 7, 12, NEXT])
+    steps=st.sampled_from([
+        *[((0, CHANCE_ONE),)] * 6,
+        *[((0, 0),), ((4, CHANCE_ONE),), ((1, 0), (4, HALF), (7, CHANCE_ONE)), ((0, HALF), (7, 1))],
+    ]),
+)  # fmt: skip
+minimums = st.sampled_from([0, 0, 1, 1, 3, 4, 4, 5, 7, -1])
+lifetimes = st.sampled_from([NEXT, NEXT, 12, 12, 7, 6, 5, 4, 0])
+CELLS = st.sampled_from([0, 0, 0, 0, 7])
+
+
+def per_request(data, trace, values):
+    """A column of draws: one for all requests, or one each."""
+    n = trace.requests
+    return data.draw(values.map(lambda value: [value] * n) | st.lists(values, min_size=n, max_size=n))
 
 
 def service(memory=None, minimum=0, latency=INSTANT):
@@ -72,19 +97,25 @@ def service(memory=None, minimum=0, latency=INSTANT):
 @given(st.data(), shared_prompts(), memories, minimums)
 def test_the_engine_equals_the_token_by_token_twin(data, trace, memory, minimum):
     """Each request's cached tokens and times are those of a twin that compares all prompts, integer for integer."""
-    kept = data.draw(st.lists(lifetimes, min_size=trace.requests, max_size=trace.requests))
-    own, body = service(memory, minimum, STEPPED), physics(trace, retention=kept)
-    assert calls(run(trace, IMPLICIT, own, body), *REQUEST_COLUMNS) == Twin(trace, IMPLICIT, own, body).run()[0]
+    kept, cell = per_request(data, trace, lifetimes), per_request(data, trace, CELLS)
+    own, body = service(memory, minimum, STEPPED), physics(trace, retention=kept, cell=cell)
+    ledger = run(trace, IMPLICIT, own, body)
+    event(f"hits: {min(np.count_nonzero(ledger.cached), 3)}")
+    event(f"audio of hits: {bool(ledger.cached_audio.sum())}")
+    assert calls(ledger, *REQUEST_COLUMNS) == Twin(trace, IMPLICIT, own, body).run()[0]
 
 
 @settings(deadline=None)
 @given(shared_prompts(), memories, minimums, lifetimes)
 def test_a_hit_is_within_its_bounds(trace, memory, minimum, lifetime):
-    """P39, P41: at most the longest prefix in common with another prompt, whole blocks, no crumbs, no storage."""
-    ledger = simulate(trace, IMPLICIT, service(memory, minimum, STEPPED), retention=lifetime)
+    """P39, P41: at most the longest prefix in common with another prompt of its cell, whole blocks, and no storage."""
+    cell = np.arange(trace.requests) % 2
+    ledger = simulate(trace, IMPLICIT, service(memory, minimum, STEPPED), retention=lifetime, cell=cell)
     prompts = [tokens_of(trace, request) for request in range(trace.requests)]
+    assert np.all(ledger.cached_audio <= np.minimum(ledger.cached, ledger.audio))
     for request, cached in enumerate(ledger.cached.tolist()):
-        shared = max((common(prompts[request], prompts[i]) for i in range(trace.requests) if i != request), default=0)
+        others = [prompts[i] for i in range(request % 2, trace.requests, 2) if i != request]
+        shared = max((common(prompts[request], other) for other in others), default=0)
         assert cached <= shared <= trace.prompt[request]
         assert cached % memory.block == 0
         assert (
@@ -107,10 +138,115 @@ def test_hits_never_exceed_requests_less_distinct_prefixes(trace, lifetime):
 def test_a_longer_idle_lifetime_never_hits_less(trace, memory, minimum, data):
     """P43: prefixes stored at the arrival and refreshed: each request reads at least what it read before."""
     own = service(memory._replace(at_arrival=True, refreshed=True, steps=((0, HALF), (4, CHANCE_ONE))), minimum)
-    kept = np.array(data.draw(st.lists(lifetimes, min_size=trace.requests, max_size=trace.requests)))
-    more = kept + np.array(data.draw(st.lists(lifetimes, min_size=trace.requests, max_size=trace.requests)))
-    short, long = (simulate(trace, IMPLICIT, own, retention=times) for times in (kept, more))
+    kept, cell = np.array(per_request(data, trace, lifetimes)), per_request(data, trace, CELLS)
+    more = kept + np.array(per_request(data, trace, lifetimes))
+    short, long = (simulate(trace, IMPLICIT, own, retention=times, cell=cell) for times in (kept, more))
     assert np.all(long.cached >= short.cached)
+
+
+RISING = ((0, HALF), (4, CHANCE_ONE))  # the longer the prefix, the likelier the hit
+
+
+@given(shared_prompts(), memories, lifetimes, st.integers(0, 4095))
+def test_a_cell_that_serves_everybody_is_the_only_one(trace, memory, lifetime, cell):
+    """Where all requests are routed alike, it does not matter how many cells there are beside theirs."""
+    own = service(memory, 0, STEPPED)
+    ours, only = (simulate(trace, IMPLICIT, own, retention=lifetime, cell=number) for number in (cell, 0))
+    assert all(np.array_equal(a, b) for a, b in zip(ours, only, strict=True))
+
+
+@given(shared_prompts(), memories, lifetimes, st.data())
+def test_cells_know_nothing_of_each_other(trace, memory, lifetime, data):
+    """The requests of one cell are served as they would be if those of all the others did not exist."""
+    own, cell = service(memory, 0, STEPPED), np.array(per_request(data, trace, CELLS))
+    ledger = simulate(trace, IMPLICIT, own, retention=lifetime, cell=cell)
+    for number in set(cell.tolist()):
+        mine = cell == number
+        rows = {name: getattr(trace, name)[mine] for name in TRACE_COLUMNS}
+        alone = trace._replace(**rows | {"session": np.arange(mine.sum())})
+        told = simulate(alone, IMPLICIT, own, retention=lifetime)
+        assert calls(told, *REQUEST_COLUMNS) == [
+            row for row, is_mine in zip(calls(ledger, *REQUEST_COLUMNS), mine, strict=True) if is_mine
+        ]
+
+
+@given(shared_prompts(), memories, st.data())
+def test_splitting_a_cell_never_hits_more(trace, memory, data):
+    """Half of a cell has seen less than the whole: prefixes stored at the arrival and refreshed, chances rising."""
+    own = service(memory._replace(at_arrival=True, refreshed=True, steps=RISING))
+    kept, cell = per_request(data, trace, lifetimes), np.array(per_request(data, trace, CELLS))
+    half = 10 * cell + np.array(per_request(data, trace, CELLS))
+    whole, split = (simulate(trace, IMPLICIT, own, retention=kept, cell=numbers) for numbers in (cell, half))
+    assert np.all(split.cached <= whole.cached)
+
+
+@given(shared_prompts(), memories, st.data())
+def test_more_sightings_never_hit_more(trace, memory, data):
+    """What is wanted more often before its first hit is hit less: prefixes stored at the arrival, chances rising."""
+    own = memory._replace(at_arrival=True, steps=RISING)
+    kept, cell = per_request(data, trace, lifetimes), per_request(data, trace, CELLS)
+    few, many = (
+        simulate(trace, IMPLICIT, service(own._replace(sightings=k)), retention=kept, cell=cell)
+        for k in (memory.sightings, memory.sightings + 1)
+    )
+    assert np.all(many.cached <= few.cached)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 20))
+def test_a_metronome_is_hit_from_its_sightings_on(sightings, cells_of, ticks):
+    """Of a prefix that comes round c cells in turn, each cell misses the first s and hits all the others."""
+    trace = world(range(ticks), depth=[4])
+    own = service(implicit_rules(sightings=sightings))
+    ledger = simulate(trace, IMPLICIT, own, cell=np.arange(ticks) % cells_of)
+    assert np.count_nonzero(ledger.cached == 0) == min(ticks, sightings * cells_of)
+    assert np.all(ledger.cached[sightings * cells_of :] == 4)
+
+
+def test_sightings_count_in_the_present_life_only():
+    """Kept for 5 ms and wanted twice: at 20 the prefix is dead, and its two sightings are forgotten with it."""
+    trace = world([0, 4, 8, 20, 24, 28], depth=[4])
+    ledger = simulate(trace, IMPLICIT, service(implicit_rules(sightings=2)), retention=5)
+    assert ledger.cached.tolist() == [0, 0, 4, 0, 0, 4]
+
+
+def test_a_prefix_that_was_not_seen_often_enough_hides_what_was():
+    """Fixed lifetimes: the node of 4 died and was seen once since, so the 9 below, seen twice, are no use yet."""
+    memory = implicit_rules(refreshed=False, sightings=2)
+    trace = world([0, 3, 6, 9, 10], [0, 1, 1, 1, 1], depth=[4, 9], parent=[-1, 0])
+    ledger = simulate(trace, IMPLICIT, service(memory), retention=[6, 99, 99, 99, 99])
+    assert ledger.cached.tolist() == [0, 0, 0, 0, 9]
+
+
+def test_a_sighting_counts_for_all_of_the_prefix_however_short_its_life():
+    """The second prompt would be kept for 5 ms only, no longer than the first: it is a sighting of the shared 4 too."""
+    trace = world([0, 1, 2], [1, 1, 2], depth=[4, 9, 9], parent=[-1, 0, 0])
+    ledger = simulate(trace, IMPLICIT, service(implicit_rules(sightings=2)), retention=[99, 5, 99])
+    assert ledger.cached.tolist() == [0, 0, 4]
+
+
+@pytest.mark.parametrize(("cached", "block", "audio"), [(10, 1, 6), (8, 4, 4)])
+def test_the_audio_of_a_hit_is_its_share_of_the_live_prefix(cached, block, audio):
+    """Of 10 live tokens 6 are audio; of the 8 in whole blocks of 4, 6 * 8 // 10 = 4."""
+    trace = world([0, 5], depth=[10], audio_depth=[6], fresh=3, audio=2)
+    ledger = simulate(trace, IMPLICIT, service(implicit_rules(block=block)))
+    assert calls(ledger, "cached", "audio", "cached_audio") == [(0, 8, 0), (cached, 8, audio)]
+
+
+SESSIONS = 4
+
+
+@given(st.lists(st.integers(0, SESSIONS - 1), min_size=1, max_size=12), st.data())
+def test_with_affinity_one_a_conversation_has_a_cell_of_its_own(turns, data):
+    """Four conversations whose first turns go to four cells: every later turn follows its own, wherever it would go."""
+    first = {turn: turns.index(turn) for turn in turns}
+    session = [first[turn] for turn in turns]
+    elsewhere = data.draw(st.lists(DRAWS, min_size=len(turns), max_size=len(turns)))
+    heads = [turn * (1 << 30) + 5 for turn in turns]  # a quarter of all draws goes to each cell
+    route = [heads[i] if session[i] == i else elsewhere[i] for i in range(len(turns))]
+    trace = world(range(len(turns)), depth=[4], session=session, route=route)
+    law = whole_service(cells=SESSIONS, affinity=1.0).implicit
+    routed, own = (simulate(trace, IMPLICIT, service(), cell=c) for c in (cells(law, trace), trace.session))
+    assert routed.cached.tolist() == own.cached.tolist() == [0 if session[i] == i else 4 for i in range(len(turns))]
 
 
 @given(shared_prompts(), memories, lifetimes)
@@ -124,7 +260,7 @@ def test_without_luck_it_is_no_cache_at_all(trace, memory, lifetime):
 @given(shared_prompts())
 def test_with_all_the_luck_a_repeated_prompt_is_read_whole(trace):
     """P38: at chance 1, for ever, a prompt that is all prefix and was asked before is cached to its last token."""
-    whole = trace._replace(fresh=trace.fresh * 0)
+    whole = trace._replace(fresh=trace.fresh * 0, audio=trace.audio * 0)
     ledger = simulate(whole, IMPLICIT, service())
     seen = set()
     for leaf, cached in zip(whole.leaf.tolist(), ledger.cached.tolist(), strict=True):

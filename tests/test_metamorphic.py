@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_batch_machine import cases
+from machine_cases import cases, everything
 from worlds import batch_rules, calls, collecting, epoch, implicit_rules, ints, physics, plan, rules, simulate, world
 
 from sim.billing import rate
 from sim.engines.reference import run
-from sim.ledger import Ledger
+from sim.ledger import Ledger, Limit
 from sim.providers import load_book
-from sim.providers.rules import LatencyLaw
+from sim.providers.rules import LatencyLaw, QuotaRules, SpendLaw
 from sim.strategies.decision import NEVER
+from sim.trace import REQUEST_COLUMNS
 
 BOOK = load_book("google")
 STABLE = "gemini-3.1-flash-lite"
@@ -29,8 +30,11 @@ INSTANTS = (
     "cache_until",
     "cache_committed",
 )
-INSTANTS += ("job_created", "job_started", "job_done")
+INSTANTS += ("job_collected", "job_created", "job_started", "job_done")
 COUNTS = tuple(name for name in Ledger._fields if name not in (*INSTANTS, "models", "start_ms"))
+
+
+DURATIONS = ("queued", "backoff")
 
 
 def bill(ledger, model=STABLE, start=BOOK.checked_ms):
@@ -77,6 +81,63 @@ def test_a_redirect_shifts_along(gaps, by):
     assert all(np.array_equal(moved(getattr(before, name), by), getattr(after, name)) for name in INSTANTS)
 
 
+# ---------------------------------------------------------------- P54 a limit that is never reached is none
+
+
+AMPLE = 10**9
+QUOTAS = ("requests", "tokens", "day", "spend", "concurrency")
+CALLERS = ("concurrency", "timeout", "give_up")
+JOBS = ("jobs", "job_requests", "job_tokens", "inline_tokens", "running_limit", "pending_limit")
+
+
+def unlimited(service):
+    """The rules without any limit of the service, of its client, or of batch; what expires stays."""
+    epochs = tuple(
+        one._replace(quota=QuotaRules(), priority=QuotaRules(), enqueued_tokens=NEVER) for one in service.epochs
+    )
+    client = service.client._replace(**dict.fromkeys(CALLERS, NEVER))
+    batch = service.batch._replace(**dict.fromkeys(JOBS, NEVER), expires_after=50)
+    return service._replace(epochs=epochs, client=client, batch=batch)
+
+
+def ample(service, name):
+    """The rules with one limit that nothing reaches."""
+    where, field = name.split(".")
+    if where == "client":
+        return service._replace(client=service.client._replace(**{field: AMPLE}))
+    if where == "batch":
+        return service._replace(batch=service.batch._replace(**{field: AMPLE}))
+    if where == "epoch":
+        return service._replace(epochs=tuple(one._replace(**{field: AMPLE}) for one in service.epochs))
+    fixed = int(where == "fixed")
+    quota = QuotaRules(**{field: AMPLE}, fixed_window=fixed)
+    return service._replace(epochs=tuple(one._replace(quota=quota, priority=quota) for one in service.epochs))
+
+
+LIMITS = [f"quota.{name}" for name in QUOTAS] + ["fixed.requests", "fixed.tokens", "epoch.enqueued_tokens"]
+LIMITS += [f"client.{name}" for name in CALLERS] + [f"batch.{name}" for name in JOBS]
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@given(case=everything())
+@settings(max_examples=40, deadline=None)
+def test_a_limit_that_is_never_reached_is_none(name, case):
+    """Whatever else happens, an ample limit leaves every column as it is without it."""
+    trace, strategy, service, what = case
+    free = unlimited(service)
+    before, after = run(trace, strategy, free, what), run(trace, strategy, ample(free, name), what)
+    assert all(np.array_equal(getattr(before, column), getattr(after, column)) for column in (*COUNTS, *INSTANTS))
+
+
+@pytest.mark.parametrize("name", [limit for limit in LIMITS if limit.split(".")[0] in ("quota", "fixed")])
+def test_the_same_limit_binds_when_it_is_small(name):
+    """The law above has power: each of these limits refuses something when it is 1."""
+    field = name.split(".")[1]
+    quota = {field: 1, "fixed_window": int(name.startswith("fixed")), "weights": (SpendLaw(1, 1, 1),) * 4}
+    ledger = simulate(world([0, 0, 1], fresh=[1, 5, 5]), plan("none"), rules(quota=quota, client={"attempts": 1}))
+    assert ledger.limit_kind.tolist() == [Limit[{"requests": "REQUESTS", "tokens": "TOKENS"}.get(field, field.upper())]]
+
+
 # ---------------------------------------------------------------- P65 unit scale
 
 
@@ -114,7 +175,9 @@ def test_a_scale_of_time_scales_instants_and_nothing_else(case, k):
     times = one.turnaround_ms
     two = one._replace(turnaround_ms=np.where(times < 0, times, times * k))
     before, after = run(trace, strategy, small, one), run(slow, strategy_slow, large, two)
-    for name in COUNTS:
+    for name in DURATIONS:
+        assert np.array_equal(getattr(before, name) * k, getattr(after, name)), name
+    for name in set(COUNTS) - {*DURATIONS, "limit_hour", "limit_count", "limit_kind"}:  # hours stay hours
         assert np.array_equal(getattr(before, name), getattr(after, name)), name
     for name in INSTANTS:
         column = getattr(before, name)
@@ -204,20 +267,22 @@ def test_two_tenants_add_up(kind, ours, theirs):
 def test_a_request_that_never_comes_changes_nothing(case):
     """A request after everything else, of no context and at once, changes no other row."""
     trace, strategy, service, what = case
-    quiet = service._replace(concurrency=-1)
+    quiet = service._replace(client=service.client._replace(concurrency=-1))
     horizon = 10**6
     batch = strategy.batch
     if batch.window == NEVER and batch.every == NEVER:
         batch = batch._replace(window=5)  # what is left over would wait for the last arrival
     strategy = strategy._replace(batch=batch, cache=strategy.cache._replace(renew_margin=NEVER))
-    columns = {name: np.append(getattr(trace, name), 0) for name in trace._fields[:13]}
+    columns = {name: np.append(getattr(trace, name), 0) for name in REQUEST_COLUMNS}
     columns |= {"arrive": np.append(trace.arrive, horizon - 1), "leaf": np.append(trace.leaf, -1)}
-    columns |= {"follows": np.append(trace.follows, -1)}
+    columns |= {"follows": np.append(trace.follows, -1), "session": np.append(trace.session, trace.requests)}
     more = trace._replace(**columns, horizon=horizon)
     widths = [(0, 1)]
     what_more = what._replace(
         slowness=np.pad(what.slowness, widths, constant_values=1 << 16),
         retention_ms=np.pad(what.retention_ms, widths),
+        cell=np.pad(what.cell, widths),
+        queueing_ms=np.pad(what.queueing_ms, widths),
         turnaround_ms=np.pad(what.turnaround_ms, [(0, 0), (0, 1)], constant_values=5),
     )
     before, after = run(trace, strategy, quiet, what), run(more, strategy, quiet, what_more)

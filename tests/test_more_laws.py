@@ -14,9 +14,9 @@ import pytest
 import simpy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from queues import integral
 from strategies import ledgers, one_cache
 from test_batch_machine import cases
-from test_queue_oracles import integral
 from workloads import agrees, variances
 from worlds import BASE, INSTANT, keeping, plan, rules, simulate, world
 

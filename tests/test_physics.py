@@ -9,8 +9,8 @@ from workloads import SEED, agrees
 from worlds import service, world
 
 from sim.engines.laws.draws import redraw
-from sim.engines.physics import prepare, retention_ms, slowness, turnaround_ms
-from sim.providers.service import Component, Retention, Turnaround
+from sim.engines.physics import cells, prepare, queueing_ms, retention_ms, slowness, turnaround_ms
+from sim.providers.service import Component, Queueing, Retention, Turnaround
 from sim.workload.realise import uniforms
 
 ONE = 65_536
@@ -113,6 +113,40 @@ def test_the_edges_of_the_draws_are_finite():
     assert np.all(np.isin(turnaround_ms(MIXTURE, EDGES) >= 1, [True, False]))
     assert turnaround_ms(MIXTURE, EDGES)[-1] == -1
     assert np.all(turnaround_ms(MIXTURE, EDGES)[:-2] >= 1)
+
+
+def test_queueing_is_lognormal_and_cut():
+    """Half of the calls queue longer than the median m; E[min(X, c)] is that of the lognormal law, which m is not."""
+    law = Queueing(median="2m", sigma=0.8, at_most="4m")
+    ratio, s = np.log(law.at_most / law.median), law.sigma
+    uncut, found = law.median * np.exp(s**2 / 2), means(lambda d: queueing_ms(law, d))
+    assert agrees(means(lambda d: queueing_ms(law, d) < law.median), 0.5)
+    assert agrees(found, uncut * ndtr((ratio - s**2) / s) + law.at_most * ndtr(-ratio / s))
+    assert not agrees(found, uncut)
+    assert not agrees(found, law.median)
+
+
+def test_queueing_without_spread_is_its_median():
+    """A sigma of 0 is the median for every draw; whatever the sigma, nobody queues longer than the most."""
+    assert set(queueing_ms(Queueing(median="90s", sigma=0.0, at_most="15m"), EDGES).tolist()) == {90_000}
+    assert queueing_ms(Queueing(median="90s", sigma=9.0, at_most="15m"), EDGES).max() == 15 * MINUTE
+    assert set(queueing_ms(Queueing(median="0s", sigma=0.8, at_most="15m"), EDGES).tolist()) == {0}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4_096])
+@pytest.mark.parametrize("affinity", [0.0, 0.5, 1.0])
+def test_every_draw_has_a_cell(count, affinity):
+    """The cells are 0 to c - 1, by the draw's place in (0, 1); with affinity 1 a session has that of its first turn."""
+    own = service(cells=count, affinity=affinity).implicit
+    alone, one = (
+        cells(own, world([0] * len(EDGES), route=EDGES, session=first))
+        for first in (range(len(EDGES)), [0] * len(EDGES))
+    )
+    assert (alone.min(), alone.max()) == (0, count - 1)
+    assert alone.tolist() == [draw * count // 2**32 for draw in EDGES.tolist()]
+    assert np.all((one >= 0) & (one < count))
+    if affinity == 1.0:
+        assert set(one.tolist()) == {0}
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=2, max_size=20), st.sampled_from(["exponential", "lognormal"]))

@@ -9,12 +9,21 @@ import numpy as np
 from sim.engines.physics import Physics
 from sim.engines.reference import run
 from sim.ledger import Ledger
-from sim.providers.rules import CHANCE_ONE, BatchRules, Epoch, ImplicitRules, LatencyLaw, Rules
+from sim.providers.rules import (
+    CHANCE_ONE,
+    BatchRules,
+    ClientRules,
+    Epoch,
+    ImplicitRules,
+    LatencyLaw,
+    QuotaRules,
+    Rules,
+)
 from sim.providers.service import Service
 from sim.strategies import STRATEGIES
 from sim.strategies.decision import NEVER, BatchPlan, CachePlan
 from sim.strategies.options import Setting
-from sim.trace import DRAW_COLUMNS, Trace, check
+from sim.trace import DRAW_COLUMNS, WEATHER, Trace, check
 
 NEXT = 10**15  # ms: beyond every instant of a test
 SLOWNESS_ONE = 1 << 16
@@ -43,20 +52,27 @@ def world(arrive, leaf=None, *, fresh=5, output=0, patience=60_000, depth=(), pa
     horizon = columns.pop("horizon", max(arrive, default=0) + 1)
     draws = {name: column(columns.pop(name, 0)) for name in DRAW_COLUMNS}
     contexts = ints([1] * k if context is None else context)
+    follows = column(columns.pop("follows", -1))
     return check(
         Trace(
             arrive=ints(arrive),
             stream=column(columns.pop("stream", 0)),
             leaf=column((0 if k else -1) if leaf is None else leaf),
             fresh=column(fresh),
+            audio=column(columns.pop("audio", 0)),
             output=column(output),
+            thinking=column(columns.pop("thinking", 0)),
             patience=column(patience),
-            follows=column(columns.pop("follows", -1)),
+            follows=follows,
             think=column(columns.pop("think", 0)),
+            session=column(columns.pop("session", beginnings(follows))),
             **draws,
+            weather=ints(columns.pop("weather", [0] * WEATHER)),
             parent=ints([-1] * k if parent is None else parent),
             depth=ints(depth),
+            audio_depth=ints(columns.pop("audio_depth", [0] * k)),
             context=contexts,
+            replaced=ints(columns.pop("replaced", [-1] * k)),
             horizon=horizon,
             populations=tuple(f"p{number}" for number in range(int(contexts.max(initial=0)))),
             **columns,
@@ -64,35 +80,69 @@ def world(arrive, leaf=None, *, fresh=5, output=0, patience=60_000, depth=(), pa
     )
 
 
-def epoch(since=0, *, until=NEVER, model=0, implicit_minimum=1, explicit_minimum=1, latency=MS_PER_TOKEN):
-    """From one change of the service to the next."""
-    return Epoch(since, until, model, implicit_minimum, explicit_minimum, latency)
+def beginnings(follows):
+    """The first request of each request's session."""
+    first = list(range(len(follows)))
+    for request, before in enumerate(follows):
+        if before >= 0:
+            first[request] = first[before]
+    return first
 
 
-def rules(*epochs, models=None, implicit=None, batch=None, concurrency=-1, **first):
-    """The rules of a service: one epoch unless several are given; ``first`` are fields of the one epoch."""
+def epoch(
+    since=0, *, until=NEVER, model=0, implicit_minimum=1, explicit_minimum=1, latency=MS_PER_TOKEN, quota=None, **more
+):
+    """From one change of the service to the next; ``quota`` may be a dict of its limits."""
+    limits = QuotaRules(**(quota or {}))
+    return Epoch(since, until, model, implicit_minimum, explicit_minimum, latency, quota=limits, **more)
+
+
+def rules(*epochs, models=None, implicit=None, batch=None, concurrency=-1, client=None, service=None, **first):
+    """The rules of a service: one epoch unless several are given; ``first`` are fields of the one epoch.
+
+    ``client`` are fields of the client's rules, ``service`` other fields of the rules.
+    """
     epochs = epochs or (epoch(**first),)
     names = models or tuple(f"m{number}" for number in range(max(e.model for e in epochs) + 1))
-    return Rules(names, 0, tuple(epochs), implicit or implicit_rules(on=False), batch or batch_rules(), concurrency)
+    asked = ClientRules(**{"concurrency": concurrency, **(client or {})})
+    served = implicit or implicit_rules(on=False), batch or batch_rules()
+    return Rules(names, 0, tuple(epochs), *served, asked, **(service or {}))
 
 
-def implicit_rules(*, on=True, block=1, at_arrival=True, refreshed=True, steps=((0, CHANCE_ONE),), in_batch=0):
+def implicit_rules(
+    *, on=True, block=1, at_arrival=True, refreshed=True, steps=((0, CHANCE_ONE),), in_batch=0, sightings=1
+):
     """The service's own cache; a live prefix is always hit by default."""
-    return ImplicitRules(on, block, at_arrival, refreshed, steps, in_batch)
+    return ImplicitRules(on, block, at_arrival, refreshed, steps, in_batch, sightings)
 
 
-def batch_rules(*, pending_share=0, expires_after=NEXT, failure=0, job_failure=0):
+def batch_rules(*, pending_share=0, expires_after=NEXT, failure=0, job_failure=0, **more):
     """The Batch API; nothing fails by default."""
-    return BatchRules(pending_share, expires_after, failure, job_failure)
+    return BatchRules(pending_share, expires_after, failure, job_failure, **more)
 
 
-def physics(trace, *, slowness=SLOWNESS_ONE, retention=NEXT, turnaround=1_000, attempts=4):
+def physics(
+    trace,
+    *,
+    slowness=SLOWNESS_ONE,
+    retention=NEXT,
+    turnaround=1_000,
+    attempts=4,
+    cell=0,
+    queueing=0,
+    overload=(),
+    slow=(),
+):
     """What the service does to each request: constants, or columns; ``turnaround`` may be (attempts, n)."""
     n = trace.requests
     return Physics(
         slowness=np.broadcast_to(ints(slowness), (n,)).copy(),
         retention_ms=np.broadcast_to(ints(retention), (n,)).copy(),
         turnaround_ms=np.broadcast_to(ints(turnaround), (attempts, n)).copy(),
+        cell=np.broadcast_to(ints(cell), (n,)).copy(),
+        queueing_ms=np.broadcast_to(ints(queueing), (n,)).copy(),
+        overload=ints(overload),
+        slow=ints(slow),
     )
 
 

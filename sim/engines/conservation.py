@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from sim.errors import EngineError
-from sim.ledger import JobState, Ledger, Source, Status
+from sim.ledger import JobState, Ledger, Limit, Source, Status
 from sim.trace import Trace
 
 __all__ = ["assert_conserved"]
@@ -14,10 +14,14 @@ __all__ = ["assert_conserved"]
 def assert_conserved(trace: Trace, ledger: Ledger) -> Ledger:
     """Return the ledger if it keeps every law; raise :class:`EngineError` naming the first that it breaks."""
     n, done = trace.requests, ledger.done_mask
-    _need(all(len(getattr(ledger, name)) == n for name in Ledger._fields[:12]), "one row a request")
+    rows = Ledger._fields[: Ledger._fields.index("duplicate_request")]
+    _need(all(len(getattr(ledger, name)) == n for name in rows), "one row a request")
     _need(np.all(ledger.status != Status.PENDING), "every request ends in one state")
     _need(np.all((ledger.cached >= 0) & (ledger.cached <= ledger.prompt)), "cached + fresh = prompt")
     _need(np.all(ledger.prompt[done] >= trace.prompt[done]), "a prompt is at least what was asked")
+    heard = ledger.audio - ledger.cached_audio
+    _need(np.all((ledger.cached_audio >= 0) & (ledger.cached_audio <= ledger.cached)), "cached audio is cached")
+    _need(np.all(((heard >= 0) & (heard <= ledger.prompt - ledger.cached))[done]), "audio is a part of the prompt")
     _need(np.all((ledger.source == Source.NONE) == (ledger.cached == 0)), "cached tokens have a source")
     asked = ledger.arrived >= 0
     _need(np.all(asked[done]), "an answered request was asked")
@@ -28,10 +32,19 @@ def assert_conserved(trace: Trace, ledger: Ledger) -> Ledger:
     _need(np.all(ledger.cache_committed >= ledger.cache_until), "a cache never outlives its committed TTL")
     _need(np.all(ledger.job_done >= ledger.job_created), "a job ends after its creation")
     _need(np.all(ledger.job_state >= JobState.SUCCEEDED), "every job ends")
+    refused = ledger.throttled + ledger.shed + ledger.timeouts
+    _need(np.all(refused <= ledger.attempts), "only a call can be refused")
+    _need(int(refused.sum()) == _refusals(ledger), "every refusal has its hour")
     reads = int(np.count_nonzero(ledger.source[done] == Source.EXPLICIT))
     _need(reads <= int(ledger.cache_reads.sum()), "an explicit read has a cache")
     _need(_live_integral(ledger) == ledger.storage_token_ms, "storage is the integral of the live tokens")
     return ledger
+
+
+def _refusals(ledger: Ledger) -> int:
+    """Return the calls that were refused or given up, by the hours in which that was; overflow and 403s count apart."""
+    apart = (ledger.limit_kind == Limit.PRIORITY) | (ledger.limit_kind == Limit.FORBIDDEN)
+    return int(ledger.limit_count[~apart].sum())
 
 
 def _live_integral(ledger: Ledger) -> int:

@@ -8,12 +8,18 @@ from sim.trace import Ints
 
 __all__ = ["cut"]
 
+LIMITS = ("limit_kind", "limit_hour", "limit_count")
 
-def cut(ledger: Ledger, horizon: int) -> Ledger:
+
+COUNTS = ("attempts", "throttled", "shed", "timeouts", "forbidden", "backoff", "queued")
+
+
+def cut(ledger: Ledger, horizon: int, counted: Ledger) -> Ledger:
     """Return the ledger as it stands at the horizon; the future changes nothing before it, so the past can be cut out.
 
     Requests that were not answered by then are pending, caches are metered up to it, and jobs are in the state that
-    they had.
+    they had. ``counted`` is the ledger of the same run stopped at the horizon: from it come the counts of calls, of
+    reads and of refusals, whose instants a ledger does not tell.
     """
     pending = (ledger.done == NEVER) | (ledger.done >= horizon)
     kept = ledger.cache_born < horizon
@@ -24,21 +30,24 @@ def cut(ledger: Ledger, horizon: int) -> Ledger:
         status=np.where(pending, int(Status.PENDING), ledger.status),
         done=np.where(pending, NEVER, ledger.done),
         cached=np.where(pending, 0, ledger.cached),
+        cached_audio=np.where(pending, 0, ledger.cached_audio),
         source=np.where(pending, int(Source.NONE), ledger.source),
         sent=np.where(ledger.sent >= horizon, NEVER, ledger.sent),
         arrived=np.where(ledger.arrived >= horizon, NEVER, ledger.arrived),
         job=_renumbered(ledger.job, existing, number),
         **{name: getattr(ledger, name)[billed] for name in Ledger._fields if name.startswith("duplicate_")},
-        cache_model=ledger.cache_model[kept],
-        cache_tokens=ledger.cache_tokens[kept],
-        cache_born=ledger.cache_born[kept],
+        **{name: getattr(ledger, name)[kept] for name in ("cache_model", "cache_tokens", "cache_audio", "cache_born")},
         cache_until=np.minimum(ledger.cache_until[kept], horizon),
         cache_committed=np.minimum(ledger.cache_committed[kept], horizon),
-        cache_reads=ledger.cache_reads[kept],
-        job_created=ledger.job_created[existing],
+        cache_reads=counted.cache_reads[: np.count_nonzero(kept)],
+        **{
+            name: getattr(ledger, name)[existing]
+            for name in ("job_collected", "job_created", "job_requests", "job_tokens")
+        },
         job_started=np.where(ledger.job_started >= horizon, NEVER, ledger.job_started)[existing],
         job_done=np.where(ledger.job_done >= horizon, NEVER, ledger.job_done)[existing],
         job_state=_states(ledger, horizon)[existing],
+        **{name: getattr(counted, name) for name in (*COUNTS, *LIMITS)},
     )
 
 

@@ -1,20 +1,34 @@
 """From standardised draws to the integers an engine counts with: the formulas of the service's laws of chance."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from sim.engines.laws.draws import redraw
+from sim.engines.laws.draws import redraw, redrawn
 from sim.engines.laws.latency import SLOWNESS_ONE
-from sim.providers.service import Retention, Service, Turnaround
+from sim.providers.service import Episodes, ImplicitService, Queueing, Retention, Service, Turnaround
 from sim.strategies.decision import NEVER
 from sim.trace import DRAW_BITS, Ints, Trace
+from sim.units import DAY
 
-__all__ = ["Physics", "prepare", "redraws", "retention_ms", "slowness", "turnaround_ms"]
+__all__ = [
+    "Physics",
+    "cells",
+    "episodes",
+    "prepare",
+    "queueing_ms",
+    "redraws",
+    "retention_ms",
+    "slowness",
+    "turnaround_ms",
+]
 
-_LONGEST_MS = 10 * 365 * 86_400_000  # a lognormal tail beyond ten years is of no use to anybody
+_LONGEST_MS = 10 * 365 * DAY  # a lognormal tail beyond ten years is of no use to anybody
+_WEATHER_MS = 60 * DAY  # how long after the last arrival there is weather: what drains later meets none
+_CHUNK = 256  # episodes that are drawn at once
 
 
 class Physics(NamedTuple):
@@ -23,17 +37,67 @@ class Physics(NamedTuple):
     slowness: Ints  # (n,) in 1/65,536
     retention_ms: Ints  # (n,) how long the service keeps the prefix that the request leaves
     turnaround_ms: Ints  # (attempts, n) of a job whose first member it is, -1 = never ends
+    cell: Ints  # (n,) the serving cell that it goes to
+    queueing_ms: Ints  # (n,) how long it queues in the flex tier
+    overload: Ints  # (2 e,) begins and ends of episodes [begin, end), rising: the service is overloaded
+    slow: Ints  # (2 s,) the same: batch is slow
 
 
 def prepare(trace: Trace, service: Service, attempts: int) -> Physics:
-    """Return the integers of a trace under a service; ``attempts`` = times that a request may stand in a job."""
+    """Return the integers of a trace under a service; ``attempts`` = jobs that a request may stand in at most."""
     again = [redraws(trace.turnaround, attempt) for attempt in range(1, attempts + 1)]
     times = [turnaround_ms(service.batch.turnaround, draws) for draws in again]
+    until = trace.horizon + _WEATHER_MS
     return Physics(
         slowness=slowness(service.slowness_cv, trace.slowness),
         retention_ms=retention_ms(service.implicit.retention, trace.retention),
         turnaround_ms=np.array(times, dtype=np.int64).reshape(attempts, trace.requests),
+        cell=cells(service.implicit, trace),
+        queueing_ms=queueing_ms(service.flex.queueing, trace.queueing),
+        overload=episodes(service.overload, int(trace.weather[0]), until),
+        slow=episodes(service.batch.slow, int(trace.weather[1]), until),
     )
+
+
+def cells(implicit: ImplicitService, trace: Trace) -> Ints:
+    """Return the (n,) serving cells: with the chance ``affinity`` that of the conversation, else any alike.
+
+    One draw serves both: its hash says whether the request stays with its conversation, itself says where it goes.
+    """
+    if implicit.cells == 1:
+        return np.zeros(trace.requests, dtype=np.int64)
+    own = (trace.route * implicit.cells) >> DRAW_BITS
+    stays = redraws(trace.route, 2) < round(implicit.affinity * (1 << DRAW_BITS))
+    return np.where(stays, own[trace.session], own)
+
+
+def queueing_ms(law: Queueing, draws: Ints) -> Ints:
+    """Return lognormal times in ms, cut at ``at_most``, the longest that the tier aims at."""
+    times = law.median * np.exp(law.sigma * ndtri(_uniform(draws)))
+    return _whole(np.minimum(times, law.at_most))
+
+
+def episodes(law: Episodes | None, draw: int, until: int) -> Ints:
+    """Return begins and ends of the episodes of an on/off process with exponential times, at least 1 ms each.
+
+    It starts stationary: with the chance ``lasts / (every + lasts)`` inside an episode, whose rest is exponential
+    again. The k-th uniform is the hash of the run's draw and k, so a longer run keeps every earlier episode.
+    """
+    if law is None:
+        return np.empty(0, dtype=np.int64)
+    on_first = _uniform(np.array([redraw(draw, 2)]))[0] < law.lasts / (law.every + law.lasts)
+    means: Sequence[int] = (law.lasts, law.every) if on_first else (law.every, law.lasts)
+    chunks: list[Ints] = []
+    last = 0
+    while not chunks or last < until:
+        first = 3 + 2 * _CHUNK * len(chunks)
+        numbers: Any = np.arange(first, first + 2 * _CHUNK, dtype=np.uint64)  # as in redraws: 64 bits without a sign
+        gaps = -np.log1p(-_uniform(np.asarray(redrawn(draw, numbers)).astype(np.int64)))
+        lengths = np.maximum(1, _whole(gaps * np.tile(means, _CHUNK)))
+        chunks.append(last + np.cumsum(lengths))
+        last = int(chunks[-1][-1])
+    times = np.concatenate(([np.zeros(1, dtype=np.int64)] if on_first else []) + chunks)
+    return times[: 2 * (len(times) // 2)]
 
 
 def redraws(draws: Ints, attempt: int) -> Ints:

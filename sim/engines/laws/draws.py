@@ -1,6 +1,6 @@
 """Draws that a retry needs without bound: an integer hash of a request's own draw and the attempt."""
 
-__all__ = ["redraw"]
+__all__ = ["redraw", "redrawn"]
 
 _MASK = (1 << 32) - 1
 
@@ -13,8 +13,15 @@ def redraw(draw: int, attempt: int) -> int:
     >>> redraw(7, 1), redraw(7, 2) != redraw(7, 3)
     (7, True)
     """
-    if attempt <= 1:
-        return draw
+    return draw if attempt <= 1 else redrawn(draw, attempt)
+
+
+def redrawn(draw: int, attempt: int) -> int:
+    """Return the hash behind :func:`redraw` for an attempt above 1.
+
+    >>> redrawn(7, 2) == redraw(7, 2)
+    True
+    """
     x = (draw + attempt * 0x9E3779B9) & _MASK
     x = ((x ^ (x >> 16)) * 0x85EBCA6B) & _MASK
     x = ((x ^ (x >> 13)) * 0xC2B2AE35) & _MASK

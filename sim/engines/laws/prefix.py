@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["chance_of", "hit_tokens"]
+__all__ = ["audio_of", "chance_of", "hit_tokens"]
 
 
 def hit_tokens(live: int, block: int, minimum: int) -> int:
@@ -24,7 +24,18 @@ def chance_of(tokens: int, steps: Sequence[tuple[int, int]]) -> int:
     (7, 4)
     """
     threshold = 0
-    for start, value in steps:
-        if tokens >= start:
-            threshold = value
+    for position in range(len(steps)):  # so that it also reads the rows of an array
+        if tokens >= steps[position][0]:
+            threshold = steps[position][1]
     return threshold
+
+
+def audio_of(tokens: int, depth: int, audio: int) -> int:
+    """Return how many of the first tokens of a prefix are audio: its share of the whole, rounded down.
+
+    A hit that ends inside a prefix is told in tokens, not in parts; spread evenly, neither kind exceeds its own count.
+
+    >>> audio_of(50, 100, 30), audio_of(100, 100, 30), audio_of(0, 0, 0)
+    (15, 30, 0)
+    """
+    return audio * tokens // depth if depth > 0 else 0

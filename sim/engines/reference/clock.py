@@ -1,19 +1,15 @@
 """SimPy's clock with a stated order of simultaneous events."""
 
+import math
 from collections.abc import Callable
 
 import simpy
 
+from sim.engines.laws.order import BEGIN, END, Kind, rank
+
 __all__ = ["BEGIN", "END", "Clock", "Kind"]
 
-END, BEGIN = 0, 1  # of what happens at one instant, that which ends comes first
-
-
-class Kind:
-    """What happens, in the order in which it happens to one request at one instant."""
-
-    FREE, ANSWER, SEEN, ASK, RUN, GUARD, SEND = range(7)
-    COUNT = 7
+_SIMPYS_OWN = 2  # priorities that SimPy keeps for itself
 
 
 class Clock:
@@ -25,7 +21,7 @@ class Clock:
     def __init__(self, requests: int) -> None:
         self.env = simpy.Environment()
         self.now = 0  # ms; SimPy's own clock, kept as a plain attribute since everything reads it
-        self._requests = requests + 1
+        self._requests = requests
 
     def at(self, time: int, phase: int, request: int, kind: int, action: Callable[[int], None]) -> None:
         """Call ``action(request)`` at a time that is not past."""
@@ -48,10 +44,18 @@ class Clock:
     def _event(self, time: int, phase: int, request: int, kind: int) -> simpy.Event:
         event = simpy.Event(self.env)
         event._ok, event._value = True, None
-        rank = 2 + (phase * self._requests + request) * Kind.COUNT + kind
-        self.env.schedule(event, priority=rank, delay=time - self.env.now)  # type: ignore[arg-type]  # an int priority
+        place = _SIMPYS_OWN + rank(phase, request, kind, self._requests)
+        self.env.schedule(event, priority=place, delay=time - self.env.now)  # type: ignore[arg-type]  # an int priority
         return event
 
-    def run(self) -> None:
-        """Run until nothing is left to happen."""
-        self.env.run()
+    @property
+    def pending(self) -> bool:
+        """Return whether anything is left to happen."""
+        return self.env.peek() < math.inf
+
+    def run(self, stop: int = -1) -> None:
+        """Run until nothing is left to happen, or nothing before ``stop`` if that is not -1."""
+        if stop < 0:
+            self.env.run()
+        while self.env.peek() < stop:
+            self.env.step()

@@ -1,40 +1,49 @@
 """What the parts of the reference engine share: the run's columns, its clock, and the rules in force now."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from sim.engines.laws.weather import inside
 from sim.engines.physics import Physics
 from sim.engines.reference.clock import Clock
 from sim.ledger import Mode, Source, Status
 from sim.providers.rules import NOT_OFFERED, Epoch, Rules
 from sim.strategies.decision import NEVER, Plan
-from sim.trace import Trace
+from sim.trace import Trace, shared_tokens
+from sim.units import HOUR
 
-__all__ = ["Meter", "World"]
+__all__ = ["Meter", "Reading", "World"]
 
 
-@dataclass(slots=True)
+_FOREVER = 1 << 62  # ms
+
+
 class Meter:
     """The ledger's columns while they are written: lists, since SimPy's world is plain Python."""
 
-    n: int
-    model: list[int] = field(init=False)
-    mode: list[int] = field(init=False)
-    prompt: list[int] = field(init=False)
-    cached: list[int] = field(init=False)
-    source: list[int] = field(init=False)
-    arrived: list[int] = field(init=False)
-    sent: list[int] = field(init=False)
-    done: list[int] = field(init=False)
-    attempts: list[int] = field(init=False)
-    status: list[int] = field(init=False)
-    job: list[int] = field(init=False)
+    def __init__(self, n: int) -> None:
+        self.model, self.prompt, self.cached = [0] * n, [0] * n, [0] * n
+        self.audio, self.cached_audio = [0] * n, [0] * n
+        self.mode, self.source = [int(Mode.STANDARD)] * n, [int(Source.NONE)] * n
+        self.arrived, self.sent, self.done = [NEVER] * n, [NEVER] * n, [NEVER] * n
+        self.attempts, self.status, self.job = [0] * n, [int(Status.PENDING)] * n, [NEVER] * n
+        self.throttled, self.shed, self.timeouts, self.forbidden = [0] * n, [0] * n, [0] * n, [0] * n
+        self.backoff, self.queued = [0] * n, [0] * n
+        self.refusals: dict[tuple[int, int], int] = {}  # (Limit, whole hours since the start) -> calls
 
-    def __post_init__(self) -> None:
-        self.model, self.prompt, self.cached = [0] * self.n, [0] * self.n, [0] * self.n
-        self.mode, self.source = [int(Mode.STANDARD)] * self.n, [int(Source.NONE)] * self.n
-        self.arrived, self.sent, self.done = [NEVER] * self.n, [NEVER] * self.n, [NEVER] * self.n
-        self.attempts, self.status, self.job = [0] * self.n, [int(Status.PENDING)] * self.n, [NEVER] * self.n
+    def refuse(self, limit: int, now: int) -> None:
+        """Count a call that a limit refused."""
+        key = int(limit), now // HOUR
+        self.refusals[key] = self.refusals.get(key, 0) + 1
+
+
+class Reading(NamedTuple):
+    """What a call reads when its service starts."""
+
+    prompt: int  # tokens, padding included
+    cached: int
+    cached_audio: int
+    source: int
 
 
 class World:
@@ -48,21 +57,37 @@ class World:
         self.patience, self.think = trace.patience.tolist(), trace.think.tolist()
         self.slowness = physics.slowness.tolist()
         self.follower = followers(trace)
-        self.depth = trace.depth.tolist()
+        self.depth, self.audio_depth = trace.depth.tolist(), trace.audio_depth.tolist()
+        self.meter.audio = (trace.audio + shared_tokens(trace.leaf, trace.audio_depth)).tolist()
+        self.replaced = trace.replaced.tolist()
         self.cut, self.above = cuts(trace, plan, rules)
-        self._epoch = 0
+        self._overload, self._slow = physics.overload.tolist(), physics.slow.tolist()
+        self._enter(0)
+
+    def overloaded(self) -> bool:
+        """Return whether the service is overloaded now."""
+        return bool(self._overload) and inside(self._overload, self.clock.now)
+
+    def batch_is_slow(self) -> bool:
+        """Return whether batch is slow now."""
+        return bool(self._slow) and inside(self._slow, self.clock.now)
 
     def epoch(self) -> Epoch:
         """Return the epoch of the present instant; the clock never goes back."""
+        while self.clock.now >= self._epoch_ends:
+            self._enter(self._epoch + 1)
+        return self._present
+
+    def _enter(self, number: int) -> None:
         epochs = self.rules.epochs
-        while self._epoch + 1 < len(epochs) and epochs[self._epoch + 1].since <= self.clock.now:
-            self._epoch += 1
-        return epochs[self._epoch]
+        self._epoch, self._present = number, epochs[number]
+        self._epoch_ends = epochs[number + 1].since if number + 1 < len(epochs) else _FOREVER
 
     def cache_tokens(self, node: int) -> int:
         """Return the tokens that a cache of the context holds, padding included; 0 = it may not be cached now."""
-        minimum, depth = self.epoch().explicit_minimum, int(self.depth[node])
-        if minimum == NOT_OFFERED or self.plan.cache is None:
+        epoch, depth = self.epoch(), int(self.depth[node])
+        minimum = epoch.explicit_minimum
+        if minimum == NOT_OFFERED or self.plan.cache is None or 0 <= epoch.explicit_maximum < depth:
             return 0
         if depth >= minimum:
             return depth
