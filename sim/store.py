@@ -4,9 +4,9 @@
 
     <out>/<scenario>/<UTC stamp>-<hash8>/
         manifest.json          what was run: scenario as resolved, overrides, book, seed, versions
-        summary.json           what was found: gcsim.run/1
+        summary.json           what was found: gcsim.run/2
         replications.parquet   a row for each strategy, model, replication and stream
-        ledgers/<strategy>-<model>-<replication>/{requests,duplicates,caches,jobs}.parquet    where kept
+        ledgers/<strategy>-<model>-<replication>/{requests,duplicates,caches,jobs,limits}.parquet    where kept
 """
 
 import datetime as dt
@@ -28,6 +28,7 @@ import duckdb
 from sim.errors import InputError, Problem
 from sim.ledger import Ledger
 from sim.parquet import write_ledger, write_rows
+from sim.providers import Terms
 
 __all__ = ["Record", "prepare", "save"]
 
@@ -53,6 +54,8 @@ class Record:
     rows: Iterable[Mapping[str, Any]]
     summary: Mapping[str, Any]
     ledgers: Mapping[tuple[str, str, int], Ledger]  # (strategy, model, replication) -> its ledger, where kept
+    terms: Mapping[str, Terms]  # strategy -> what its ledgers were rated by
+    book_terms: Terms  # the book's own
 
 
 def prepare(out: Path) -> None:
@@ -145,7 +148,8 @@ def _write(draft: Path, record: Record, manifest: dict[str, Any]) -> None:
         name = f"{_folder_name(strategy)}-{_folder_name(model)}-{replication}"
         folder = _new_folder(draft / "ledgers", name)
         about = {"strategy": strategy, "model": model, "replication": str(replication)}
-        write_ledger(folder, ledger, about)
+        terms = {"terms": record.terms[strategy], "book_terms": record.book_terms}
+        write_ledger(folder, ledger, about | {name: stated.model_dump_json() for name, stated in terms.items()})
 
 
 def _new_folder(home: Path, name: str) -> Path:

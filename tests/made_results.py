@@ -1,16 +1,32 @@
 """Hand-made results of Monte Carlo runs and ledgers, for tests of what comes after a simulation."""
 
+import datetime as dt
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from sim.experiments.result import Cell, Kept, Result, StreamCell
-from sim.ledger import JobState, Ledger, Mode, Status
+from sim.experiments.result import Binding, Caching, Cell, Kept, Refusals, Result, StreamCell, Turnaround, Unread
+from sim.ledger import JobState, Ledger, Limit, Mode, Status
 from sim.providers.facts import Assumption
+
+START = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+START_MS = int(START.timestamp()) * 1000
 
 
 def stream(
-    name="", *, waits=(1000, 2000, 3000), total=None, patience=2500, prompt=400, implicit=100, explicit=0, **ends
+    name="",
+    *,
+    waits=(1000, 2000, 3000),
+    total=None,
+    patience=2500,
+    prompt=400,
+    implicit=100,
+    explicit=0,
+    audio=0,
+    output=50,
+    thinking=0,
+    **ends,
 ):
     waits = np.sort(np.array(waits, dtype=np.int64))
     done = len(waits)
@@ -23,13 +39,33 @@ def stream(
         prompt_tokens=prompt * done,
         implicit_tokens=implicit * done,
         explicit_tokens=explicit * done,
+        audio_tokens=audio * done,
+        output_tokens=output * done,
+        thinking_tokens=thinking * done,
         latency_ms=waits,
         **counts,
     )
 
 
+def binding(refusals=(), **counts):
+    """What bound a cell: refusals are (limit, hour, calls); by default three requests were asked and served at once."""
+    usual = dict.fromkeys(("throttled", "shed", "timeouts", "forbidden", "backoff_ms", "queued_ms"), 0)
+    usual |= {"start_ms": START_MS, "asked": 3, "calls": 3, "served": (3, 0, 0, 0)}
+    return Binding(refusals=tuple(Refusals(*one) for one in refusals), **(usual | counts))
+
+
+def turnaround(before=(), after=()):
+    return Turnaround(np.sort(np.array(before, dtype=np.int64)), np.sort(np.array(after, dtype=np.int64)))
+
+
+def caching(created=0, *, refused=0, token_ms=0, unread=(0, 0, 0)):
+    """What became of explicit caches; ``unread`` is (caches, token-ms, dollars), or None of a run that was cut."""
+    return Caching(created, refused, token_ms, None if unread is None else Unread(*unread[:2], Fraction(unread[2])))
+
+
 def cell(strategy, replication, usd, *, model="flash", streams=None, lines=None, **rest):
     usd = Fraction(usd)
+    usual = {"binding": binding(), "jobs": {}, "turnaround": turnaround(), "caches": caching(), "duplicates": 0}
     return Cell(
         strategy=strategy,
         model=model,
@@ -37,7 +73,7 @@ def cell(strategy, replication, usd, *, model="flash", streams=None, lines=None,
         total_usd=usd,
         lines_usd={"input": usd} if lines is None else lines,
         streams=(stream(),) if streams is None else tuple(streams),
-        **{"jobs": {}, "caches": 0, "unread_caches": 0, "duplicates": 0, **rest},
+        **(usual | rest),
     )
 
 
@@ -51,6 +87,8 @@ def result(costs, *, model="flash", cells=None, **rest):
         "book": "google",
         "seed": 1,
         "replications": len(next(iter(costs.values()))),
+        "start": START,
+        "time_zone": ZoneInfo("UTC"),
         "horizon_ms": 3_600_000,
         "strategies": strategies,
         "models": (model,),
@@ -71,7 +109,8 @@ def ledger(requests=3, *, model="gemini-2.5-flash", start_ms=1_764_547_200_000 -
     column = lambda value: np.full(requests, value, dtype=np.int64)  # noqa: E731
     at = np.arange(requests, dtype=np.int64) * 1000
     own = {"model": 0, "mode": Mode.STANDARD, "prompt": 5000, "cached": 2000, "source": 2, "output": 100}
-    own |= {"attempts": 1, "status": Status.DONE, "job": -1}
+    own |= {"audio": 900, "cached_audio": 300, "attempts": 1, "status": Status.DONE, "job": -1}
+    own |= {"throttled": 1, "shed": 2, "timeouts": 3, "forbidden": 4, "backoff": 5, "queued": 6}
     return Ledger(
         **{name: column(int(value)) for name, value in own.items()},
         arrived=at,
@@ -82,19 +121,28 @@ def ledger(requests=3, *, model="gemini-2.5-flash", start_ms=1_764_547_200_000 -
         duplicate_mode=ints(Mode.BATCH),
         duplicate_prompt=ints(5000),
         duplicate_cached=ints(0),
+        duplicate_audio=ints(900),
+        duplicate_cached_audio=ints(0),
         duplicate_output=ints(7),
         duplicate_sent=ints(1500),
         duplicate_done=ints(1900),
         cache_model=ints(0),
         cache_tokens=ints(4096),
+        cache_audio=ints(300),
         cache_born=ints(0),
         cache_until=ints(3_600_000),
         cache_committed=ints(7_200_000),
         cache_reads=ints(requests),
+        job_collected=ints(90, 150),
         job_created=ints(100, 200),
         job_started=ints(200, -1),
         job_done=ints(300, 400),
         job_state=ints(JobState.SUCCEEDED, JobState.EXPIRED),
+        job_requests=ints(2, 1),
+        job_tokens=ints(10_000, 5_000),
+        limit_kind=ints(Limit.REQUESTS, Limit.FORBIDDEN),
+        limit_hour=ints(0, 1),
+        limit_count=ints(3, 12),
         models=(model,),
         start_ms=start_ms,
     )

@@ -56,8 +56,11 @@ def told(cell):
         cell.total_usd,
         cell.lines_usd,
         streams,
+        cell.binding._replace(start_ms=0),
         cell.jobs,
+        [times.tolist() for times in cell.turnaround],
         cell.caches,
+        cell.duplicates,
     )
 
 
@@ -145,6 +148,10 @@ def test_a_cell_adds_up(usual):
             assert len(stream.latency_ms) == stream.done
             assert stream.within_patience <= stream.done
             assert np.all(np.diff(stream.latency_ms) >= 0)
+            assert stream.audio_tokens <= stream.prompt_tokens
+            assert stream.thinking_tokens <= stream.output_tokens
+        assert sum(cell.binding.served) == sum(stream.done for stream in cell.streams)
+        assert sum(cell.jobs.values()) == len(cell.turnaround.before_ms)
 
 
 def test_cut_reports_pending_and_does_not_rank():

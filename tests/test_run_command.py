@@ -10,11 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from sim.billing import rate
 from sim.cli import main
 from sim.experiments import montecarlo
-from sim.parquet import read_about, read_ledger
+from sim.parquet import read_about, read_ledger, write_ledger
 from sim.providers import load_book
 
 SCENARIO = """
@@ -89,16 +90,33 @@ def test_a_run_prints_its_table_and_tells_where_it_is_saved(desk, call):
 
 
 def test_json_is_the_summary_that_was_saved(desk, call):
-    """--json prints gcsim.run/1, byte for byte what the folder holds, and nothing else."""
+    """--json prints gcsim.run/2, byte for byte what the folder holds, and nothing else."""
     code, out, _ = call(
         "run", "desk.toml", "--json", "--out", "elsewhere", "--set", "load=2", "--seed", "0x2", "--replications", 3
     )
     assert code == 0
     document = json.loads(out)
-    assert (document["schema"], document["seed"], document["replications"]) == ("gcsim.run/1", 2, 3)
+    assert (document["schema"], document["seed"], document["replications"]) == ("gcsim.run/2", 2, 3)
     (folder,) = folders("elsewhere")
     assert json.loads((folder / "summary.json").read_text()) == document
     assert json.loads((folder / "manifest.json").read_text())["overrides"] == ["load=2"]
+
+
+def test_a_limit_set_by_hand_binds_and_is_told(desk, call):
+    """--set project.limits.* refuses calls: the table and the JSON tell which limit, how often and when."""
+    limit = ("--set", "project.limits.requests_per_minute=1", "--replications", 2)
+    document = json.loads(call("run", "desk.toml", "--json", *limit)[1])
+    found = {row["strategy"]: row["binding"] for row in document["results"]}
+    (refusal,) = found["none"]["refusals"]
+    assert refusal["limit"] == "requests_per_minute"
+    assert refusal["mean"] == found["none"]["throttled"] > 0
+    assert refusal["peak_hour"] >= refusal["first_hour"] >= "2026-11-16T00:00:00+00:00"
+    assert found["batch"]["refusals"] == []  # the Batch API has limits of its own
+    code, out, _ = call("run", "desk.toml", *limit)
+    assert code == 0
+    assert "What bound on gemini-2.5-flash (hours of UTC)" in out
+    assert "none: bound most by requests a minute" in " ".join(out.split())
+    assert "What bound" not in call("run", "desk.toml")[1]
 
 
 def test_the_same_seed_gives_the_same_numbers_in_a_new_folder(desk, call):
@@ -227,11 +245,12 @@ def test_kept_ledgers_rate_to_the_bill_of_the_run(desk, call):
     }
     code, out, _ = call("rate", folder, "--json")
     document = json.loads(out)
-    assert (code, document["schema"]) == (0, "gcsim.rate/1")
+    assert (code, document["schema"]) == (0, "gcsim.rate/2")
     assert {row["strategy"]: row["total_usd"] for row in document["ledgers"]} == totals
     free = json.loads(call("rate", folder, "--creation", "free", "--json")[1])
     explicit = {row["strategy"]: row["lines_usd"] for row in free["ledgers"]}["explicit"]
-    assert (explicit["creation"], free["terms"]["creation"]) == ("0", "free")
+    assert (explicit["creation"], free["overrides"]) == ("0", {"creation": "free"})
+    assert {row["terms"]["creation"] for row in free["ledgers"]} == {"free"}
     guide = json.loads(call("rate", folder, "--book", "guide", "--json")[1])
     for row in guide["ledgers"]:
         bill = rate(read_ledger(Path(row["ledger"])), load_book("guide"))
@@ -241,6 +260,109 @@ def test_kept_ledgers_rate_to_the_bill_of_the_run(desk, call):
     code, out, _ = call("rate", folder / "ledgers" / "none-gemini-2.5-flash-0")
     assert code == 0
     assert "none" in out
+
+
+def rated(call, *argv):
+    """Return the documents of the only run there is and of ``gcsim rate`` on it, each by strategy."""
+    (folder,) = folders("results")
+    results = json.loads((folder / "summary.json").read_text())["results"]
+    code, out, err = call("rate", folder, *argv, "--json")
+    assert (code, err) == (0, "")
+    documents = results, json.loads(out)["ledgers"]
+    return tuple({row["strategy"]: row for row in rows} for rows in documents)
+
+
+KEEP = ("--keep-requests", "--replications", 1)
+FREE = ("--set=project.tier=free", "--set=strategies.explicit.kind=none", "--set=strategies.batch.kind=none")
+OF_AN_ARM = ("--set", "terms.storage=committed", "--set", 'strategies.explicit.set={"terms.creation"="free"}')
+UNLIKE_THE_BOOK = [
+    FREE,
+    ("--set", "project.platform=vertex"),
+    OF_AN_ARM,
+    ("--set", "terms.batch_cached=stacked"),
+]
+
+
+@pytest.mark.parametrize("sets", UNLIKE_THE_BOOK)
+def test_a_run_on_other_terms_than_the_book_s_is_rated_to_its_bill(desk, call, sets):
+    """P86: whatever the terms of a run and of its arms, its saved ledgers rate to its totals."""
+    code, _, err = call("run", "desk.toml", *KEEP, *sets)
+    assert code == 0, err
+    results, ledgers = rated(call)
+    assert {name: row["total_usd"] for name, row in ledgers.items()} == {
+        name: row["total_exact_usd"] for name, row in results.items()
+    }
+    assert {row["terms_of"] for row in ledgers.values()} == {"run"}
+    usual = load_book("google").terms.model_dump()
+    assert any(row["terms"] != usual for row in ledgers.values())
+
+
+def test_a_flag_overrides_one_term_and_leaves_the_others(desk, call):
+    """Of a free run with committed storage --no-free-tier alone gives the bill of committed storage, paid."""
+    call("run", "desk.toml", *KEEP, "--set", "terms.storage=committed", "--set", "terms.free_tier=true")
+    free, paid = rated(call)[1], rated(call, "--no-free-tier")[1]
+    assert {row["total_usd"] for row in free.values()} == {"0"}
+    committed = load_book("google").terms.model_copy(update={"storage": "committed"})
+    for row in paid.values():
+        bill = rate(read_ledger(Path(row["ledger"])), load_book("google"), committed)
+        assert (row["total_usd"], row["terms"]) == (bill.exact, committed.model_dump())
+        assert bill.total > 0
+    assert {row["total_usd"] for row in rated(call, "--no-free-tier", "--free-tier")[1].values()} == {"0"}
+
+
+def test_another_book_has_its_own_terms_but_for_those_that_the_run_chose(desk, call):
+    """Under the guide creation is free and the batch price is its own; committed storage was the run's choice."""
+    call("run", "desk.toml", *KEEP, "--set", "terms.storage=committed")
+    guide = load_book("guide")
+    chosen = guide.terms.model_copy(update={"storage": "committed"})
+    for row in rated(call, "--book", "guide")[1].values():
+        assert row["total_usd"] == rate(read_ledger(Path(row["ledger"])), guide, chosen).exact
+
+
+def test_a_ledger_without_terms_is_rated_by_the_book_s_and_says_so(desk, call):
+    """A ledger that some other program made has no run whose terms could hold: one line on stderr names the book's."""
+    call("run", "desk.toml", *KEEP, *FREE)
+    (folder,) = folders("results")
+    bare = desk / "bare"
+    bare.mkdir()
+    book = read_ledger(folder / "ledgers" / "none-gemini-2.5-flash-0")
+    write_ledger(bare, book, {"strategy": "none"})
+    code, out, err = call("rate", bare, "--json")
+    (row,) = json.loads(out)["ledgers"]
+    assert (code, row["terms_of"], row["total_usd"]) == (0, "book", rate(book, load_book("google")).exact)
+    assert err == f"warning: {bare}: says no terms; rated by those of book google\n"
+
+
+def test_the_bills_say_which_terms_they_were_rated_by(desk, call):
+    """Terms that all ledgers share stand below the table, others in a column of their own."""
+    call("run", "desk.toml", *KEEP, *OF_AN_ARM)
+    (folder,) = folders("results")
+    out = call("rate", folder)[1]
+    assert "storage committed, batch cached published, free tier no, creation as told of each ledger." in " ".join(
+        out.split()
+    )
+    lines = {line.split()[0]: line.split() for line in out.splitlines() if "gemini-2.5-flash" in line}
+    assert [lines[name][3] for name in ("none", "implicit", "explicit", "batch")] == ["input", "input", "free", "input"]
+    out = " ".join(call("rate", folder, "--creation", "input")[1].split())
+    assert "Exact under book google: creation input, storage committed, batch cached published, free tier no." in out
+
+
+@pytest.mark.parametrize("width", [100, 110])
+def test_bills_have_whole_names_and_no_columns_of_nothing(desk, call, monkeypatch, width):
+    """At usual widths models and strategies stand in full, and lines that no ledger has are left out."""
+    name = "until_the_last"
+    call("run", "desk.toml", *KEEP, "--set", f"strategies.{name}.kind=explicit")
+    (folder,) = folders("results")
+    monkeypatch.setattr(
+        sys.modules["sim.cli.rate"], "stdout", lambda: Console(width=width, highlight=False, markup=False)
+    )
+    out = call("rate", folder)[1]
+    assert max(map(len, out.splitlines())) <= width
+    assert out.count("gemini-2.5-flash") == 5
+    assert name in out
+    assert "…" not in out
+    assert "audio" not in out
+    assert "creation" in out.splitlines()[2]
 
 
 def test_rate_refuses_what_it_cannot_rate(desk, call):

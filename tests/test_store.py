@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 from made_results import kept, ledger, result
 
-from sim import store
+from sim import parquet, store
 from sim.errors import InputError
 from sim.experiments.rows import COLUMNS, rows
 from sim.experiments.summary import summarise
-from sim.ledger import Ledger
-from sim.parquet import read_about, read_ledger, write_ledger, write_rows
+from sim.ledger import Ledger, Limit
+from sim.parquet import TABLES, read_about, read_ledger, read_terms, write_ledger, write_rows
+from sim.providers import Terms
+
+USUAL = Terms(creation="input", storage="lifetime", batch_cached="published")
+TERMS = Terms(creation="free", storage="lifetime", batch_cached="published", free_tier=True)
 
 
 def record(scenario="example", **changes):
@@ -34,6 +38,8 @@ def record(scenario="example", **changes):
         "rows": rows(run),
         "summary": summarise(run),
         "ledgers": {(k.strategy, k.model, k.replication): k.ledger for k in run.kept},
+        "terms": dict.fromkeys(("none", "explicit"), TERMS),
+        "book_terms": USUAL,
     }
     return store.Record(**{**values, **changes})
 
@@ -60,7 +66,7 @@ def test_a_saved_run_says_what_was_run_and_what_was_found(tmp_path):
     assert manifest["overrides"] == ["load=2"]
     assert manifest["book"] == {"name": "google", "sha256": "abc"}
     assert {"python", "numpy", "scipy", "simpy", "pydantic", "duckdb"} <= set(manifest["versions"])
-    assert json.loads((folder / "summary.json").read_text())["schema"] == "gcsim.run/1"
+    assert json.loads((folder / "summary.json").read_text())["schema"] == "gcsim.run/2"
 
 
 def test_the_rows_can_be_queried(tmp_path):
@@ -83,6 +89,32 @@ def test_a_ledger_read_back_is_the_ledger_written(tmp_path):
     found = read_ledger(folder / "ledgers" / "explicit-flash-0")
     assert same(ledger(), found)
     assert read_about(folder / "ledgers" / "explicit-flash-0")["strategy"] == "explicit"
+
+
+def test_a_saved_ledger_says_by_which_terms_it_was_rated(tmp_path):
+    """The terms of its run and of its book are read back as they were; a ledger that says none has none."""
+    folder = store.save(tmp_path, record())
+    assert read_terms(folder / "ledgers" / "explicit-flash-0") == (TERMS, USUAL)
+    write_ledger(tmp_path, ledger(), {"strategy": "none"})
+    assert read_terms(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"creation": "fre", "storage": "lifetime", "batch_cached": "published"}'])
+def test_terms_that_are_none_are_refused_in_one_line(tmp_path, text):
+    """Broken, missing or unknown terms are bad input, not those of the book."""
+    write_ledger(tmp_path, ledger(), {"terms": text, "book_terms": USUAL.model_dump_json()})
+    with pytest.raises(InputError, match="terms: not terms of this version"):
+        read_terms(tmp_path)
+
+
+def test_every_column_of_a_ledger_is_in_one_of_its_tables(tmp_path):
+    """Requests, duplicates, caches, jobs and limits are a file each; together they hold every column once."""
+    columns = [name for names in TABLES.values() for name in names]
+    assert sorted(columns) == sorted(set(Ledger._fields) - {"models", "start_ms"})
+    write_ledger(tmp_path, ledger(), {})
+    assert sorted(p.stem for p in tmp_path.iterdir()) == sorted(TABLES)
+    found = duckdb.sql(f"SELECT limit_kind, limit_hour, limit_count FROM '{tmp_path}/limits.parquet'").fetchall()
+    assert found == [(Limit.REQUESTS, 0, 3), (Limit.FORBIDDEN, 1, 12)]
 
 
 def test_an_empty_ledger_with_odd_names_survives(tmp_path):
@@ -208,3 +240,14 @@ def test_a_torn_ledger_is_refused_in_one_line(tmp_path):
     write_rows(tmp_path / "requests.parquet", {"a": "BIGINT"}, [])
     with pytest.raises(InputError, match="not a ledger of this version"):
         read_ledger(tmp_path)
+
+
+def test_an_older_ledger_is_refused_in_one_line(tmp_path, monkeypatch):
+    """A ledger without the columns of this version says so by its schema; it is not read as if they were zero."""
+    monkeypatch.setattr(parquet, "SCHEMA", "gcsim.ledger/1")
+    write_ledger(tmp_path, ledger(), {})
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="not a ledger of this version") as caught:
+        read_ledger(tmp_path)
+    [problem] = caught.value.problems
+    assert (problem.allowed, problem.got) == ("gcsim.ledger/2", "gcsim.ledger/1")

@@ -1,4 +1,4 @@
-"""The document gcsim.run/1 of a run: what each of its numbers means, and when it is null."""
+"""The document gcsim.run/2 of a run: what each of its numbers means, and when it is null."""
 
 import io
 import json
@@ -14,7 +14,9 @@ from rich.console import Console
 from sim import stats
 from sim.experiments.rows import COLUMNS, rows
 from sim.experiments.summary import summarise
+from sim.providers.prices import LINES
 from sim.report.run_table import run_report, verdict
+from sim.report.tables import empty
 
 
 def pair_of(summary, strategy, model="flash"):
@@ -32,9 +34,9 @@ def printed(summary, width=120):
 
 
 def test_the_document_has_the_keys_that_its_schema_promises():
-    """gcsim.run/1 has the keys of the issue, and JSON can hold it."""
+    """gcsim.run/2 has the keys of the issue, and JSON can hold it."""
     summary = summarise(result({"none": [3, 4, 6], "batch": [1, 2, 2]}))
-    assert summary["schema"] == "gcsim.run/1"
+    assert summary["schema"] == "gcsim.run/2"
     assert {"scenario", "seed", "replications", "assumptions", "results", "comparisons"} <= set(summary)
     wanted = {
         "strategy",
@@ -50,7 +52,7 @@ def test_the_document_has_the_keys_that_its_schema_promises():
     for row in summary["results"]:
         assert wanted <= set(row)
         assert set(row["cost_usd"]) == {"mean", "lo", "hi", "p5", "p50", "p95"}
-        assert set(row["lines_usd"]) == {"input", "cached", "creation", "output", "storage"}
+        assert list(row["lines_usd"]) == list(LINES)
         assert set(row["latency_s"]) == {"mean", "p50", "p95", "p99"}
         assert set(row["requests"]) == {"total", "done", "failed", "expired", "pending"}
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
@@ -222,3 +224,47 @@ def test_the_report_fits_the_terminal_and_shows_what_was_found(width):
     assert max(len(line) for line in text.splitlines()) <= width
     for part in ("What does it cost?", "none", "batch", "chat", "load", "Beware.", "Answers are slow at times.", "±"):
         assert part in text
+
+
+LONG = "until_the_last_answer"
+
+
+@pytest.mark.parametrize("width", [90, 100, 110, 200])
+def test_names_are_never_shortened(width):
+    """At usual widths names of strategies stand in full, on one line, in every table."""
+    cells = [cell(s, r, 1234 + 56 * r) for s in ("none", LONG) for r in range(3)]
+    text = printed(summarise(result({"none": [1] * 3, LONG: [1] * 3}, cells=cells)), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "…" not in text
+    tables = text.count("strategy ")
+    assert text.count(f"{LONG} ") >= tables >= 4
+
+
+def test_the_quantiles_of_the_cost_give_way_where_there_is_no_room():
+    """The column p5, p50, p95 is left out where it would wrap, and a line says where it is; else it is on one line."""
+    cells = [cell(s, r, 123456 + r) for s in ("none", LONG) for r in range(3)]
+    summary = summarise(result({"none": [1] * 3, LONG: [1] * 3}, cells=cells))
+    wide, narrow = (printed(summary, width) for width in (160, 110))
+    quantiles = "$123,456.10, $123,457.00, $123,457.90"
+    assert wide.count(quantiles) == 2
+    assert "No room for" not in wide
+    assert "$123,457.00 ± 2.48" in narrow
+    assert "$123,457.90" not in narrow
+    assert "No room for p5, p50, p95: see --json." in narrow
+
+
+def test_a_figure_goes_on_at_its_spaces_and_a_name_folds_only_below_that():
+    """Half-widths go below their means first; a name folds, and loses nothing, where whole figures need its room."""
+    table = empty("Costs", ["strategy", "mean"])
+    table.add_row(LONG, "$1,234.00 ± 56.00")
+    shown = {}
+    for width in (50, 36, 24):
+        console = Console(width=width, file=io.StringIO())
+        console.print(table)
+        shown[width] = [line.split() for line in console.file.getvalue().splitlines()]
+    assert [LONG, "$1,234.00", "±", "56.00"] in shown[50]
+    assert ["$1,234.00"] in shown[36]
+    assert [LONG, "±", "56.00"] in shown[36]
+    folded = ("until_the", "_last_ans", "wer")
+    assert "".join(folded) == LONG
+    assert [[folded[0]], [folded[1], "$1,234.00"], [folded[2], "±", "56.00"]] == shown[24][4:7]

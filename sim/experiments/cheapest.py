@@ -1,5 +1,6 @@
 """The verdict of a run: the cheapest pair that its callers can live with, and what to know before trusting it."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -8,6 +9,7 @@ from sim.stats import undercovers
 
 __all__ = ["cheapest", "mean_cost", "warnings"]
 
+NOTABLE = Fraction(1, 100)  # of the requests: a difference in answers that a bill must not hide
 FEW = 10  # replications below which a skew of the bill cannot be seen
 
 
@@ -60,6 +62,7 @@ def warnings(result: Result) -> list[str]:
     found = list(result.warnings)
     if not any(stream.total for cell in result.cells for stream in cell.streams):
         return [*found, "no request arrived: every figure is that of an empty run"]
+    found += _unanswered(result)
     if result.replications == 1:
         found.append("one replication has no interval: where the scenario is random, a difference may be luck")
     elif not result.random:
@@ -72,3 +75,18 @@ def warnings(result: Result) -> list[str]:
     pairs = [(strategy, model) for model in result.models for strategy in result.strategies]
     skewed = {pair: undercovers([cell.total_usd for cell in result.of(*pair)]) for pair in pairs}
     return found + [f"cost of {pair[0]} on {pair[1]}: {text}" for pair, text in skewed.items() if text]
+
+
+def _unanswered(result: Result) -> Iterator[str]:
+    """Yield whose bill is for fewer answers than that of another pair, by more than 1 % of the requests."""
+    shares: dict[tuple[str, str], Fraction] = {}
+    for pair in ((strategy, model) for model in result.models for strategy in result.strategies):
+        streams = [stream for cell in result.of(*pair) for stream in cell.streams]
+        lost = sum(stream.failed + stream.expired for stream in streams)
+        shares[pair] = Fraction(lost, sum(stream.total for stream in streams) or 1)
+    for (strategy, model), share in shares.items():
+        if share - min(shares.values()) > NOTABLE:
+            yield (
+                f"{strategy} on {model} leaves {float(100 * share):.3g} % of its requests unanswered; its bill is for "
+                "fewer answers"
+            )

@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-from sim.billing import padding_pays_from
+from sim.billing import padding_pays_from, spend_weights
+from sim.providers.media import Media
+from sim.providers.quotas import ByMode
 from sim.providers.resolve import resolve
 from sim.providers.rules import NOT_OFFERED, Rules
 from sim.scenario import Arm, ReplaySpec, Scenario, ScenarioSpec
@@ -11,9 +13,9 @@ from sim.trace import Trace
 from sim.traces import Recorded, load_trace
 from sim.workload.realise import realise
 from sim.workload.realise import replay as realise_replay
-from sim.workload.spec import WorkloadSpec
+from sim.workload.spec import WorkloadSpec, has_parts
 
-__all__ = ["Pair", "horizon_ms", "pairs_of", "realised", "recorded_of"]
+__all__ = ["Pair", "horizon_ms", "media_of", "pairs_of", "realised", "recorded_of"]
 
 
 class Pair(NamedTuple):
@@ -23,6 +25,7 @@ class Pair(NamedTuple):
     model: str  # as asked for
     plan: Plan
     rules: Rules
+    media: Media | None  # what the model makes of pictures, film and sound; None where there are none
     workload: int  # pairs of one number share their realisations
 
 
@@ -39,20 +42,28 @@ def horizon_ms(spec: ScenarioSpec, recorded: Recorded | None) -> int:
     return spec.workload.horizon if recorded is None else recorded.horizon
 
 
-def realised(arm: Arm, recorded: Recorded | None, seed: int, replication: int) -> Trace:
+def realised(arm: Arm, media: Media | None, recorded: Recorded | None, seed: int, replication: int) -> Trace:
     """Return the realisation of an arm's workload, or the recorded one with the replication's luck."""
     if recorded is None or arm.spec.replay is None:
-        return realise(arm.spec.workload, seed, replication)
+        return realise(arm.spec.workload, seed, replication, media=media)
     return realise_replay(recorded, patience=arm.spec.replay.patience, seed=seed, replication=replication)
+
+
+def media_of(scenario: Scenario, arm: Arm, model: str) -> Media | None:
+    """Return what the model that serves at the start makes of an arm's pictures, film and sound, if it has any."""
+    if not has_parts(arm.spec.workload):
+        return None
+    served = scenario.book.served(model, arm.spec.start_ms)
+    return scenario.book.media[scenario.book.facts[served].generation]
 
 
 def pairs_of(scenario: Scenario, recorded: Recorded | None) -> list[Pair]:
     """Return the pairs by model, then in the order of the strategies in the file."""
     pairs: list[Pair] = []
-    workloads: list[tuple[WorkloadSpec, ReplaySpec | None]] = []
+    workloads: list[tuple[WorkloadSpec, ReplaySpec | None, Media | None]] = []
     for model in scenario.spec.models:
         for arm in scenario.arms:
-            workload = arm.spec.workload, arm.spec.replay
+            workload = arm.spec.workload, arm.spec.replay, media_of(scenario, arm, model)
             if workload not in workloads:
                 workloads.append(workload)
             pairs.append(_pair(scenario, arm, model, recorded, workloads.index(workload)))
@@ -60,10 +71,18 @@ def pairs_of(scenario: Scenario, recorded: Recorded | None) -> list[Pair]:
 
 
 def _pair(scenario: Scenario, arm: Arm, model: str, recorded: Recorded | None, workload: int) -> Pair:
-    populations = tuple(arm.spec.contexts) if recorded is None else ("recorded",)
-    rules = resolve(scenario.book, model, arm.spec.start_ms, arm.service, arm.spec.client)
-    setting = arm.setting(horizon_ms(arm.spec, recorded), _pad_from(scenario, rules), populations)
-    return Pair(arm, model, arm.strategy.plan(arm.name, setting), rules, workload)
+    book, spec, horizon = scenario.book, arm.spec, horizon_ms(arm.spec, recorded)
+    populations = tuple(spec.contexts) if recorded is None else ("recorded",)
+
+    def weights(served: str, at_ms: int) -> ByMode:
+        return spend_weights(book, served, at_ms, arm.terms)
+
+    rules = resolve(
+        book, model, spec.start_ms, arm.service, spec.client, spec.project, horizon_ms=horizon, weights=weights
+    )
+    setting = arm.setting(horizon, _pad_from(scenario, rules), populations)
+    plan = arm.strategy.plan(arm.name, setting)
+    return Pair(arm, model, plan, rules, media_of(scenario, arm, model), workload)
 
 
 def _pad_from(scenario: Scenario, rules: Rules) -> int:

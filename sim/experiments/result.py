@@ -1,14 +1,41 @@
 """What a Monte Carlo run found: one cell for each strategy, model and replication, before any statistics."""
 
+import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
-from sim.ledger import Ledger
+from sim.ledger import Ledger, Limit
 from sim.providers.facts import Assumption
 from sim.trace import Ints
 
-__all__ = ["Cell", "Kept", "Result", "StreamCell"]
+__all__ = [
+    "LIMIT_NAMES",
+    "Binding",
+    "Caching",
+    "Cell",
+    "Kept",
+    "Refusals",
+    "Result",
+    "StreamCell",
+    "Turnaround",
+    "Unread",
+]
+
+LIMIT_NAMES: Mapping[Limit, str] = {  # a limit that a project can state by hand has the name that it states it by
+    Limit.REQUESTS: "requests_per_minute",
+    Limit.TOKENS: "tokens_per_minute",
+    Limit.DAY: "requests_per_day",
+    Limit.SPEND: "usd_per_10_minutes",
+    Limit.CONCURRENCY: "concurrent_requests",
+    Limit.OVERLOAD: "overload",
+    Limit.SHED: "flex_shed",
+    Limit.PRIORITY: "priority",
+    Limit.FORBIDDEN: "forbidden",
+    Limit.TIMEOUT: "timeout",
+}
 
 
 class StreamCell(NamedTuple):
@@ -21,10 +48,65 @@ class StreamCell(NamedTuple):
     expired: int
     pending: int
     within_patience: int  # answered within the caller's patience
-    prompt_tokens: int  # of answered requests, as the next two
-    implicit_tokens: int  # read from the service's own cache
-    explicit_tokens: int  # read from explicit caches
+    prompt_tokens: int  # of answered requests, as all tokens below
+    implicit_tokens: int  # of these: read from the service's own cache
+    explicit_tokens: int  # of these: read from explicit caches
+    audio_tokens: int  # of these: audio, cached or not
+    output_tokens: int
+    thinking_tokens: int  # of these
     latency_ms: Ints  # (done,) from arrival to answer, sorted
+
+
+class Refusals(NamedTuple):
+    """What one limit refused in one hour."""
+
+    limit: Limit
+    hour: int  # whole hours since the run's start
+    calls: int
+
+
+class Binding(NamedTuple):
+    """What stood in the way of a cell's requests, and which tier served them in the end."""
+
+    start_ms: int  # ms since the Unix epoch of the run's start, from which the hours count
+    refusals: tuple[Refusals, ...]  # by limit, then by hour
+    asked: int  # requests that were asked; the rest of a session that ended never is
+    calls: int  # for them; a batched request counts once for each job that it stood in
+    throttled: int  # calls refused by a quota (429)
+    shed: int  # calls refused by an overloaded service (503)
+    timeouts: int  # calls that their caller gave up waiting for
+    forbidden: int  # calls and batched requests whose explicit cache was over (403)
+    backoff_ms: int  # that refusals by quotas cost, over all requests
+    queued_ms: int  # that requests waited for a slot of their own client, over all requests
+    served: tuple[int, ...]  # answered requests by the Mode that served them
+
+    def refused(self, limit: Limit) -> int:
+        """Return the calls that a limit refused in all hours."""
+        return sum(found.calls for found in self.refusals if found.limit == limit)
+
+
+class Turnaround(NamedTuple):
+    """How long batch jobs took."""
+
+    before_ms: Ints  # (j,) from the close of a job's collection to its creation: for room and for its caches; sorted
+    after_ms: Ints  # (k,) from the creation of a job to its end, of all that ended in any state; sorted
+
+
+class Unread(NamedTuple):
+    """Explicit caches that were never read."""
+
+    caches: int
+    token_ms: int  # token-milliseconds that they were held
+    usd: Fraction  # what they cost: their creation and their storage
+
+
+class Caching(NamedTuple):
+    """What became of explicit caches."""
+
+    created: int
+    refused: int  # contexts that were asked for and could not be cached, because of their size
+    token_ms: int  # token-milliseconds that caches were held
+    unread: Unread | None  # None where the run was cut: some are read later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +117,12 @@ class Cell:
     model: str
     replication: int
     total_usd: Fraction
-    lines_usd: dict[str, Fraction]  # input, cached, creation, output, storage
+    lines_usd: dict[str, Fraction]  # by sim.providers.prices.LINES
     streams: tuple[StreamCell, ...]
+    binding: Binding
     jobs: dict[str, int]  # batch jobs by state, in lower case; states that did not occur are left out
-    caches: int  # explicit caches created
-    unread_caches: int | None  # of them never read; None where the run was cut, since some are read later
+    turnaround: Turnaround
+    caches: Caching
     duplicates: int  # calls that were billed although another one settled the same request
 
 
@@ -61,6 +144,8 @@ class Result:
     book: str
     seed: int
     replications: int
+    start: dt.datetime  # of the scenario; an arm may have another
+    time_zone: ZoneInfo  # in which hours are told
     horizon_ms: int
     strategies: tuple[str, ...]  # in the scenario's order
     models: tuple[str, ...]  # as asked for

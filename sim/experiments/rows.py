@@ -3,23 +3,35 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from sim.billing import decimal_text
-from sim.experiments.result import Cell, Result, StreamCell
-from sim.experiments.summary import LINES
-from sim.ledger import JobState
+from sim.experiments.binding import refused_by
+from sim.experiments.result import LIMIT_NAMES, Binding, Cell, Result, StreamCell
+from sim.ledger import JobState, Limit, Mode
+from sim.providers.prices import LINES
 from sim.stats import quantile
-from sim.units import SECOND
+from sim.trace import Ints
+from sim.units import HOUR, SECOND
 
 __all__ = ["COLUMNS", "rows"]
 
 COUNTS = ("total", "done", "failed", "expired", "pending", "within_patience")
-TOKENS = ("prompt_tokens", "implicit_tokens", "explicit_tokens")
-QUANTILES = {"latency_p50_s": 0.50, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
+TOKENS = (
+    "prompt_tokens",
+    "implicit_tokens",
+    "explicit_tokens",
+    "audio_tokens",
+    "output_tokens",
+    "thinking_tokens",
+)
+QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+TIMES = ("latency", "before_creation", "after_creation")
+BINDING = ("asked", "calls", "throttled", "shed", "timeouts", "forbidden", "backoff_ms", "queued_ms")
 
-# name -> type in the file; what a stream alone does not have (money, jobs, caches) is null in its row
+# name -> type in the file; what a stream alone does not have (money, limits, jobs, caches) is null in its row
 COLUMNS: dict[str, str] = {
     "strategy": "VARCHAR",
     "model": "VARCHAR",
@@ -31,9 +43,16 @@ COLUMNS: dict[str, str] = {
     **{f"{line}_usd_exact": "VARCHAR" for line in LINES},
     **dict.fromkeys((*COUNTS, *TOKENS), "BIGINT"),
     "latency_sum_ms": "BIGINT",
-    **dict.fromkeys(QUANTILES, "DOUBLE"),
+    **{f"{time}_{name}_s": "DOUBLE" for time in TIMES for name in QUANTILES},
+    **dict.fromkeys(BINDING, "BIGINT"),
+    **{f"refused_{name}": "BIGINT" for name in LIMIT_NAMES.values()},
+    **dict.fromkeys(("bound_by", "peak_hour", "first_hour"), "VARCHAR"),  # the limit that refused most, and when
+    **{f"served_{mode.name.lower()}": "BIGINT" for mode in Mode},
     **{f"jobs_{state.name.lower()}": "BIGINT" for state in JobState},
-    **dict.fromkeys(("caches", "unread_caches", "duplicates"), "BIGINT"),
+    **dict.fromkeys(("caches", "unread_caches", "refused_contexts"), "BIGINT"),
+    **dict.fromkeys(("cache_token_hours", "unread_token_hours", "unread_usd"), "DOUBLE"),
+    "unread_usd_exact": "VARCHAR",
+    "duplicates": "BIGINT",
 }
 
 
@@ -41,7 +60,8 @@ def rows(result: Result) -> Iterator[dict[str, Any]]:
     """Yield a row for all streams of each cell, then one for each of its streams; keys are those of ``COLUMNS``."""
     for cell in result.cells:
         key = {"strategy": cell.strategy, "model": cell.model, "replication": cell.replication}
-        yield dict.fromkeys(COLUMNS) | key | {"stream": ""} | _whole(cell) | _answers(cell.streams)
+        alone = _whole(cell) | _bound(cell.binding, result.time_zone)
+        yield dict.fromkeys(COLUMNS) | key | {"stream": ""} | alone | _answers(cell.streams)
         for stream in cell.streams:
             if stream.stream:  # a stream without a name is all there is
                 yield dict.fromkeys(COLUMNS) | key | {"stream": stream.stream} | _answers((stream,))
@@ -49,14 +69,36 @@ def rows(result: Result) -> Iterator[dict[str, Any]]:
 
 def _whole(cell: Cell) -> dict[str, Any]:
     """Return what only the cell as a whole has."""
-    money = {"cost": cell.total_usd, **{line: cell.lines_usd.get(line, Fraction(0)) for line in LINES}}
+    caches = cell.caches
+    lines: dict[str, Fraction] = {line: cell.lines_usd.get(line, Fraction(0)) for line in LINES}
+    money = {"cost": cell.total_usd, **lines}
+    if caches.unread is not None:
+        money["unread"] = caches.unread.usd
     return {
         **{f"{name}_usd": float(usd) for name, usd in money.items()},
         **{f"{name}_usd_exact": exact_text(usd) for name, usd in money.items()},
         **{f"jobs_{state.name.lower()}": cell.jobs.get(state.name.lower(), 0) for state in JobState},
-        "caches": cell.caches,
-        "unread_caches": cell.unread_caches,
+        **_quantiles("before_creation", cell.turnaround.before_ms),
+        **_quantiles("after_creation", cell.turnaround.after_ms),
+        "caches": caches.created,
+        "unread_caches": None if caches.unread is None else caches.unread.caches,
+        "refused_contexts": caches.refused,
+        "cache_token_hours": caches.token_ms / HOUR,
+        "unread_token_hours": None if caches.unread is None else caches.unread.token_ms / HOUR,
         "duplicates": cell.duplicates,
+    }
+
+
+def _bound(binding: Binding, zone: ZoneInfo) -> dict[str, Any]:
+    """Return what stood in the way of a cell's requests, and the limit that refused most of them."""
+    most = next(iter(refused_by([binding], zone)), None)
+    when = {} if most is None else {"peak_hour": most.peak, "first_hour": most.first}
+    return {
+        **{name: getattr(binding, name) for name in BINDING},
+        **{f"refused_{LIMIT_NAMES[limit]}": binding.refused(limit) for limit in Limit},
+        **{f"served_{mode.name.lower()}": binding.served[mode] for mode in Mode},
+        "bound_by": None if most is None else LIMIT_NAMES[most.limit],
+        **when,
     }
 
 
@@ -65,8 +107,12 @@ def _answers(streams: tuple[StreamCell, ...]) -> dict[str, Any]:
     return {
         **{name: sum(getattr(stream, name) for stream in streams) for name in (*COUNTS, *TOKENS)},
         "latency_sum_ms": int(latency.sum()),
-        **{name: quantile(latency, q) / SECOND if len(latency) else None for name, q in QUANTILES.items()},
+        **_quantiles("latency", latency),
     }
+
+
+def _quantiles(name: str, ms: Ints) -> dict[str, float | None]:
+    return {f"{name}_{key}_s": quantile(ms, q) / SECOND if len(ms) else None for key, q in QUANTILES.items()}
 
 
 def exact_text(usd: Fraction) -> str:

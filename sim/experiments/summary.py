@@ -1,44 +1,86 @@
-"""The statistics of a Monte Carlo run as one document, ``gcsim.run/1``: all that a report shows is in it.
+"""The statistics of a Monte Carlo run as one document, ``gcsim.run/2``: all that a report shows is in it.
 
-Costs are means over replications with Student t intervals. Ratios (hits, answers within patience, mean latency) are
-ratios of sums over all replications with jackknife intervals; latency quantiles are of all answered requests together
-with intervals from the replications. With one replication every bound is null.
+Costs and counts are means over replications with Student t intervals. Ratios (hits, answers within patience, mean
+latency, calls a request, shares) are ratios of sums over all replications with jackknife intervals; quantiles of times
+are of all answered requests, or all jobs, together, with intervals from the replications. An estimate stands under its
+name and its bounds ``[lo, hi]`` under the same name in ``intervals``; the mean cost, comparisons and refusals have
+theirs beside them. With one replication every bound is null, of which a warning tells; an estimate is null where there
+is nothing to take it from (no answer, no job, no bill), or where the run was cut (unread caches).
+
+Beside cost, answers and waits each result has
+
+``binding``
+    Calls that were refused (``throttled`` 429, ``shed`` 503), given up (``timeouts``) and that named a cache which was
+    over (``forbidden`` 403, batched requests included); ``jobs_waited``, the batch jobs that were created more than a
+    minute after their collection was closed; and ``refusals``, an object for each limit that refused anything, most
+    first: its name, the mean of its refusals with bounds, the hour with the most refusals of all replications together
+    (``peak_hour``, and the mean in it), and the first hour with any. Hours are whole hours from the run's start, told
+    by their begin in the scenario's time zone. A limit that a project can state has the name that it states it by; of
+    ``priority`` the calls were served as standard.
+``attempts_per_request``
+    Calls over requests that were asked; a batched request makes one for each job that it stood in.
+``backoff_s``, ``queued_s``
+    Seconds that refusals by quotas cost, each from the call to what followed it, and seconds that requests waited for a
+    slot of their own client: ``total`` a replication, and ``per_request`` that was asked.
+``tiers``
+    Answered requests by the tier that served them, and in ``overflow`` the calls that priority passed on to standard.
+``jobs``, ``turnaround_s``
+    Batch jobs by state; quantiles of their time from the close of the collection to their creation, in which they wait
+    for room and for caches, and from there to their end in whatever state.
+``caches``, ``storage_share``
+    Explicit caches created, contexts refused, because no cache may be as small or as large, and token-hours held; of
+    caches that were never read the number, the token-hours, their share of all, and what their creation and storage
+    cost; and the share of storage in the bill.
+``audio_share``, ``thinking_share``
+    Parts of the answered requests' prompts and outputs; each stream has its own.
+``duplicates``
+    Calls that were billed although another one answered.
 """
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from sim import stats
 from sim.billing import decimal_text
+from sim.experiments.binding import met, refusals
 from sim.experiments.cheapest import cheapest, warnings
+from sim.experiments.estimates import (
+    LEVEL,
+    Json,
+    Tree,
+    amount,
+    bounds,
+    counted,
+    points,
+    quantiles,
+    seconds_each,
+    share,
+    whole,
+)
 from sim.experiments.result import Cell, Result, StreamCell
-from sim.stats import Interval
+from sim.providers.prices import LINES
 from sim.units import SECOND
 
-__all__ = ["LEVEL", "LINES", "summarise"]
+__all__ = ["summarise"]
 
-Json = dict[str, Any]
-
-LEVEL = 0.95
-LINES = ("input", "cached", "creation", "output", "storage")  # of a bill, in the order of reports
 COST_QUANTILES = {"p5": 0.05, "p50": 0.50, "p95": 0.95}
-LATENCY_QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 
 def summarise(result: Result) -> Json:
-    """Return the run as ``gcsim.run/1``; amounts are dollars, times seconds, shares parts of 1."""
+    """Return the run as ``gcsim.run/2``; amounts are dollars, times seconds, shares parts of 1."""
     results = [_pair(result, strategy, model) for model in result.models for strategy in result.strategies]
     return {
-        "schema": "gcsim.run/1",
+        "schema": "gcsim.run/2",
         "scenario": result.scenario,
         "question": result.question,
         "book": result.book,
         "seed": result.seed,
         "replications": result.replications,
-        "horizon_s": _whole(Fraction(result.horizon_ms, SECOND)),
+        "start": result.start.astimezone(result.time_zone).isoformat(),
+        "time_zone": result.time_zone.key,
+        "horizon_s": whole(Fraction(result.horizon_ms, SECOND)),
         "level": LEVEL,
         "baseline": result.baseline,
         "ranked": result.ranked,
@@ -53,34 +95,23 @@ def summarise(result: Result) -> Json:
 def _pair(result: Result, strategy: str, model: str) -> Json:
     cells = result.of(strategy, model)
     costs = [float(cell.total_usd) for cell in cells]
-    mean = stats.mean_interval([cell.total_usd for cell in cells], LEVEL)
-    quantiles = {name: stats.quantile_interval(costs, q, LEVEL) for name, q in COST_QUANTILES.items()}
-    answers = _answers([cell.streams for cell in cells])
-    intervals = answers.pop("intervals")
-    unread = [cell.unread_caches for cell in cells]
-    document: Json = {
+    usual = {name: stats.quantile_interval(costs, q, LEVEL) for name, q in COST_QUANTILES.items()}
+    estimates: dict[str, Tree] = {
+        "lines_usd": {line: amount([cell.lines_usd.get(line, Fraction(0)) for cell in cells]) for line in LINES},
+        **_answers([cell.streams for cell in cells]),
+        **met(cells),
+        "duplicates": counted([cell.duplicates for cell in cells]),
+    }
+    document = points(estimates)
+    document["binding"]["refusals"] = refusals(cells, result.time_zone)
+    exact = {"total_exact_usd": decimal_text(cells[0].total_usd)} if result.replications == 1 else {}
+    return {
         "strategy": strategy,
         "model": model,
-        "cost_usd": {
-            "mean": mean.mean,
-            "lo": mean.lo,
-            "hi": mean.hi,
-            **{name: found.mean for name, found in quantiles.items()},
-        },
-        "lines_usd": {line: _mean_usd(cell.lines_usd.get(line, Fraction(0)) for cell in cells) for line in LINES},
-    }
-    if result.replications == 1:
-        document["total_exact_usd"] = decimal_text(cells[0].total_usd)
-    return {
+        "cost_usd": {**amount([cell.total_usd for cell in cells])._asdict(), **points(usual)},
+        **exact,
         **document,
-        **answers,
-        "jobs": _jobs(cells),
-        "caches": {
-            "created": _mean_count([cell.caches for cell in cells]),
-            "unread": None if None in unread else _mean_count([n for n in unread if n is not None]),
-        },
-        "duplicates": _mean_count([cell.duplicates for cell in cells]),
-        "intervals": {"cost_usd": {name: _bounds(found) for name, found in quantiles.items()}, **intervals},
+        "intervals": {"cost_usd": bounds(usual), **bounds(estimates)},
         "streams": _streams(cells),
     }
 
@@ -88,38 +119,29 @@ def _pair(result: Result, strategy: str, model: str) -> Json:
 def _streams(cells: Sequence[Cell]) -> Json:
     """Return the answers of each stream; a strategy's replications all have the same streams."""
     by_stream = zip(*(cell.streams for cell in cells), strict=True)
-    return {stream[0].stream: _answers([(one,) for one in stream]) for stream in by_stream}
+    found = {stream[0].stream: _answers([(one,) for one in stream]) for stream in by_stream}
+    return {name: {**points(answers), "intervals": bounds(answers)} for name, answers in found.items()}
 
 
-def _answers(replications: Sequence[Sequence[StreamCell]]) -> Json:
+def _answers(replications: Sequence[Sequence[StreamCell]]) -> dict[str, Tree]:
     """Return what the requests of some streams met, given the streams of each replication."""
-    prompt = _sums(replications, "prompt_tokens")
-    total = _sums(replications, "total")
-    hits = {source: _share(_sums(replications, f"{source}_tokens"), prompt) for source in ("implicit", "explicit")}
-    within = _share(_sums(replications, "within_patience"), total)
-    latency = _latency(replications)
+    prompt, total = _sums(replications, "prompt_tokens"), _sums(replications, "total")
     counts = ("total", "done", "failed", "expired", "pending")
     return {
-        "hit_ratio": {source: _point(found) for source, found in hits.items()},
-        "latency_s": {name: _point(found) for name, found in latency.items()},
-        "within_patience": _point(within),
-        "requests": {name: _mean_count(_sums(replications, name)) for name in counts},
-        "intervals": {
-            "hit_ratio": {source: _bounds(found) for source, found in hits.items()},
-            "latency_s": {name: _bounds(found) for name, found in latency.items()},
-            "within_patience": _bounds(within),
-        },
+        "hit_ratio": {name: share(_sums(replications, f"{name}_tokens"), prompt) for name in ("implicit", "explicit")},
+        "latency_s": _latency(replications),
+        "within_patience": share(_sums(replications, "within_patience"), total),
+        "requests": {name: counted(_sums(replications, name)) for name in counts},
+        "audio_share": share(_sums(replications, "audio_tokens"), prompt),
+        "thinking_share": share(_sums(replications, "thinking_tokens"), _sums(replications, "output_tokens")),
     }
 
 
-def _latency(replications: Sequence[Sequence[StreamCell]]) -> dict[str, Interval | None]:
+def _latency(replications: Sequence[Sequence[StreamCell]]) -> dict[str, Tree]:
     """Return mean and quantiles of the seconds that answered requests took, over all replications together."""
     samples = [np.concatenate([stream.latency_ms for stream in streams]) for streams in replications]
     sums = [int(sample.sum()) for sample in samples]
-    found = {"mean": stats.ratio_interval(sums, _sums(replications, "done"), LEVEL)}
-    for name, q in LATENCY_QUANTILES.items():
-        found[name] = stats.pooled_quantile(samples, q, LEVEL)
-    return {name: None if ms is None else ms.scaled(1 / SECOND).within(0.0) for name, ms in found.items()}
+    return {"mean": seconds_each(sums, _sums(replications, "done")), **quantiles(samples)}
 
 
 def _comparisons(result: Result, model: str) -> Iterable[Json]:
@@ -146,35 +168,3 @@ def _comparisons(result: Result, model: str) -> Iterable[Json]:
 def _sums(replications: Sequence[Sequence[StreamCell]], column: str) -> list[int]:
     """Return a count of each replication, summed over its streams."""
     return [sum(getattr(stream, column) for stream in streams) for streams in replications]
-
-
-def _share(above: Sequence[int], below: Sequence[int]) -> Interval | None:
-    found = stats.ratio_interval(above, below, LEVEL)
-    return None if found is None else found.within(0.0, 1.0)
-
-
-def _jobs(cells: Sequence[Cell]) -> Json:
-    states = dict.fromkeys(state for cell in cells for state in cell.jobs)
-    return {state: _mean_count([cell.jobs.get(state, 0) for cell in cells]) for state in states}
-
-
-def _mean_usd(amounts: Iterable[Fraction]) -> float:
-    listed = list(amounts)
-    return float(sum(listed, Fraction(0)) / len(listed))
-
-
-def _mean_count(counts: Sequence[int]) -> int | float:
-    return _whole(Fraction(sum(counts), len(counts)))
-
-
-def _whole(value: Fraction) -> int | float:
-    """Return a number as JSON shows it best: whole without a decimal point."""
-    return value.numerator if value.denominator == 1 else float(value)
-
-
-def _point(found: Interval | None) -> float | None:
-    return None if found is None else found.mean
-
-
-def _bounds(found: Interval | None) -> list[float | None]:
-    return [None, None] if found is None else [found.lo, found.hi]

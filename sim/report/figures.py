@@ -1,9 +1,10 @@
 """Figures as a person reads them: dollars, durations and shares with digits that fit, each beside its uncertainty."""
 
+import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
 
-__all__ = ["NONE", "Dollars", "count", "duration", "percent", "share"]
+__all__ = ["NONE", "Dollars", "count", "counted", "duration", "hour", "percent", "share"]
 
 NONE = "–"
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -125,3 +126,28 @@ def count(value: float) -> str:
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def counted(value: float | None, lo: float | None = None, hi: float | None = None) -> str:
+    """Return a mean count with its half-width; a large one in whole numbers.
+
+    >>> counted(12345.0, 12300.0, 12390.0), counted(1.25, None, None), counted(3.0, 3.0, 3.0), counted(None)
+    ('12,345 ± 45', '1.2', '3 ± 0', '–')
+    >>> counted(0.25, 0.125, 0.375), counted(1234.5, 1222.25, 1246.75)
+    ('0.25 ± 0.12', '1,234 ± 12')
+    """
+    if value is None:
+        return NONE
+    half = _half(value, lo, hi)
+    large = value >= 1_000 or value == int(value)
+    digits = 0 if large else 1 if value >= 1 else 2
+    return (f"{value:,.0f}" if large else count(value)) + ("" if half is None else f" ± {_small(half, digits)}")
+
+
+def hour(iso: str) -> str:
+    """Return an instant of a document as the clock of its zone shows it.
+
+    >>> hour("2026-11-23T14:00:00+01:00")
+    'Mon 2026-11-23 14:00'
+    """
+    return f"{dt.datetime.fromisoformat(iso):%a %Y-%m-%d %H:%M}"

@@ -1,25 +1,22 @@
 """A run for the terminal: the question, what each strategy costs and how long it takes, the verdict, the fine print.
 
-Every figure comes from the ``gcsim.run/1`` document, so a saved run prints as it did when it was new.
+Every figure comes from the ``gcsim.run/2`` document, so a saved run prints as it did when it was new.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from rich.box import HORIZONTALS
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from sim.experiments.summary import LINES
+from sim.report.bound_tables import bound
 from sim.report.figures import NONE, Dollars, count, duration, percent, share
-from sim.stats import least_sample
+from sim.report.fine_print import fine_print
+from sim.report.tables import FigureTable, Json, beside, empty
 
 __all__ = ["run_report"]
 
-Json = dict[str, Any]
-
 QUANTILES = ("p50", "p95", "p99")
+_SPREAD = "p5, p50, p95"
 
 
 def run_report(summary: Json) -> Iterator[RenderableType]:
@@ -31,12 +28,12 @@ def run_report(summary: Json) -> Iterator[RenderableType]:
         yield _costs(summary, model, pairs)
         yield _bill(model, pairs)
         yield _answers(model, pairs)
+        yield from _parts(pairs[0])
         yield _waits(model, pairs)
+        yield from bound(summary, model, pairs)
     yield Text()
     yield Text(verdict(summary), style="bold")
-    yield Text(_reading(summary), style="dim")
-    yield from _warnings(summary)
-    yield from _assumptions(summary)
+    yield from fine_print(summary)
 
 
 def _circumstances(summary: Json) -> str:
@@ -48,22 +45,17 @@ def _circumstances(summary: Json) -> str:
     )
 
 
-def _table(title: str, columns: Sequence[str], *, keys: int = 1) -> Table:
-    """Return an empty table whose first ``keys`` columns name its rows."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=HORIZONTALS, collapse_padding=True)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number < keys else "right", vertical="bottom")
-    return table
+def _costs(summary: Json, model: str, pairs: Sequence[Json]) -> FigureTable:
+    """Return cost by strategy, and what it saves against the baseline in the same replications.
 
-
-def _costs(summary: Json, model: str, pairs: Sequence[Json]) -> Table:
-    """Return cost by strategy, and what it saves against the baseline in the same replications."""
+    The quantiles of the cost give way first where a terminal is narrow.
+    """
     dollars = Dollars(pair["cost_usd"]["mean"] for pair in pairs)
     beside = {c["strategy"]: c for c in summary["comparisons"] if c["model"] == model}
     several = summary["replications"] > 1
-    spread = ["p5, p50, p95"] if several else []
+    spread = [_SPREAD] if several else []
     versus = [f"against {summary['baseline']}", "saving %", "cheapest in"] if beside else []
-    table = _table(f"Cost of the run on {model}", ["strategy", "mean cost", *spread, *versus])
+    table = empty(f"Cost of the run on {model}", ["strategy", "mean cost", *spread, *versus], spare=spread)
     for pair in pairs:
         cost = pair["cost_usd"]
         row = [pair["strategy"], dollars.plus_minus(cost["mean"], cost["lo"], cost["hi"])]
@@ -87,38 +79,52 @@ def _mark(summary: Json, pair: Json) -> str | None:
     return "green" if (pair["strategy"], pair["model"]) == (best["strategy"], best["model"]) else None
 
 
-def _bill(model: str, pairs: Sequence[Json]) -> Table:
+def _bill(model: str, pairs: Sequence[Json]) -> FigureTable:
+    """Return the lines of the bills; audio has its own where any was billed."""
     dollars = Dollars(pair["cost_usd"]["mean"] for pair in pairs)
-    table = _table(f"Lines of the bill on {model}, means", ["strategy", *LINES, "total"])
+    used = [line for line in pairs[0]["lines_usd"] if any(pair["lines_usd"][line] for pair in pairs)]
+    lines = [line for line in pairs[0]["lines_usd"] if line in used or not line.startswith("audio_")]
+    table = empty(f"Lines of the bill on {model}, means", ["strategy", *(_spelt(line) for line in lines), "total"])
     for pair in pairs:
-        cells = [dollars.text(pair["lines_usd"][line]) if pair["lines_usd"][line] else NONE for line in LINES]
+        cells = [dollars.text(pair["lines_usd"][line]) if pair["lines_usd"][line] else NONE for line in lines]
         table.add_row(pair["strategy"], *cells, dollars.text(pair["cost_usd"]["mean"]))
     return table
 
 
-def _answers(model: str, pairs: Sequence[Json]) -> Table:
+def _spelt(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _answers(model: str, pairs: Sequence[Json]) -> FigureTable:
     """Return what the callers met: hits, patience, and what became of their requests."""
     hits = [source for source in ("implicit", "explicit") if any(pair["hit_ratio"][source] for pair in pairs)]
     asked, ends = _ends(pairs)
     twice = ["paid twice"] if any(pair["duplicates"] for pair in pairs) else []
     columns = ["strategy", *(f"{source} hits %" for source in hits), "in patience %", *ends, *twice]
-    table = _table(f"Answers on {model}{asked}", columns)
+    table = empty(f"Answers on {model}{asked}", columns)
     for pair in pairs:
-        between = pair["intervals"]["hit_ratio"]
-        caught = [percent(pair["hit_ratio"][source], *between[source]) for source in hits]
+        caught = [beside(percent, pair, "hit_ratio", source) for source in hits]
         again = [count(pair["duplicates"])] if twice else []
         table.add_row(pair["strategy"], *caught, _in_patience(pair), *_counts(pair, ends), *again)
     return table
 
 
-def _waits(model: str, pairs: Sequence[Json]) -> Table:
+def _parts(pair: Json) -> Iterator[Text]:
+    """Yield the sentence that says which parts of a strategy's answered prompts and outputs are told apart."""
+    named = (("audio_share", "audio", "prompts"), ("thinking_share", "thinking", "output"))
+    told = [f"{part} is {beside(share, pair, key)} of the {whole}" for key, part, whole in named if pair[key]]
+    if told:
+        yield Text(f"Under {pair['strategy']}, {' and '.join(told)}.")
+
+
+def _waits(model: str, pairs: Sequence[Json]) -> FigureTable:
     """Return how long answers took, over all streams and stream by stream, strategy by strategy."""
     names = list(pairs[0]["streams"])
     groups = [("all", pairs)] if len(names) > 1 else []
     groups += [(name, [pair["streams"][name] for pair in pairs]) for name in names]
     _, ends = _ends([row for _, rows in groups for row in rows])
     columns = ["stream", "strategy", "mean", *QUANTILES, "in patience %", *(["requests"] if "requests" in ends else [])]
-    table = _table(f"Time from a request to its answer on {model}", columns, keys=2)
+    table = empty(f"Time from a request to its answer on {model}", columns, keys=2)
     for group, rows in groups:
         for number, (pair, row) in enumerate(zip(pairs, rows, strict=True)):
             counted = _counts(row, ["requests"]) if "requests" in ends else []
@@ -163,37 +169,3 @@ def verdict(summary: Json) -> str:
         f"Cheapest of those that {target}: {best['strategy']} on {best['model']}, {price} a run, "
         f"with {kept} in time.{equal}"
     )
-
-
-def _reading(summary: Json) -> str:
-    """Return how to read the figures: what an interval is here, and which ones there are none of."""
-    runs = summary["replications"]
-    if runs == 1:
-        return "One replication: no intervals. Latency and hits are of all answered requests."
-    needed = least_sample(0.95)
-    tail = f"; p5 and p95 of the cost would need {needed} replications for an interval" if runs < needed else ""
-    return (
-        f"± is half of a {summary['level']:.0%} interval over {runs:,} replications of the same luck for every "
-        f"strategy (differences are paired){tail}. Hits are cached over prompt tokens; in patience is of all requests; "
-        "paid twice are calls that were billed although another one answered."
-    )
-
-
-def _warnings(summary: Json) -> Iterator[Text]:
-    for warning in summary["warnings"]:
-        yield Text(f"Warning: {warning}", style="yellow")
-
-
-def _assumptions(summary: Json) -> Iterator[RenderableType]:
-    if not summary["assumptions"]:
-        return
-    yield Text()
-    yield Text(
-        "Assumptions in force (A two sources, B one, C secondary, ? contested, assumed: calibrate)", style="bold"
-    )
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column()
-    for assumption in summary["assumptions"]:
-        grid.add_row(assumption["confidence"], Text(assumption["text"]))
-    yield grid

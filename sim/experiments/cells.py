@@ -1,0 +1,110 @@
+"""One ledger measured: its bill, what its requests met, and what stood in their way."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from sim.billing import rate
+from sim.experiments.bounds import refused_contexts
+from sim.experiments.pairs import Pair
+from sim.experiments.result import Binding, Caching, Cell, Refusals, StreamCell, Turnaround, Unread
+from sim.ledger import JobState, Ledger, Limit, Mode, Source, Status
+from sim.providers.prices import Book, Terms
+from sim.trace import Trace
+
+__all__ = ["binding_of", "measure", "turnaround_of", "unread_of"]
+
+_ABOUT = ("models", "start_ms")  # of a ledger, besides its columns
+
+
+def measure(ledger: Ledger, trace: Trace, pair: Pair, book: Book, replication: int) -> Cell:
+    """Return the cell of a pair's ledger on one realisation."""
+    bill = rate(ledger, book, pair.arm.terms)
+    states = np.bincount(ledger.job_state, minlength=len(JobState)).tolist()
+    return Cell(
+        strategy=pair.arm.name,
+        model=pair.model,
+        replication=replication,
+        total_usd=bill.total,
+        lines_usd={str(name): usd for name, usd in bill.by_line().items()},
+        streams=tuple(_stream(trace, ledger, number, name) for number, name in enumerate(trace.streams)),
+        binding=binding_of(ledger),
+        jobs={state.name.lower(): states[state] for state in JobState if states[state]},
+        turnaround=turnaround_of(ledger),
+        caches=_caching(ledger, trace, pair, book),
+        duplicates=len(ledger.duplicate_request),
+    )
+
+
+def _stream(trace: Trace, ledger: Ledger, number: int, name: str) -> StreamCell:
+    mine = trace.stream == number
+    done = mine & ledger.done_mask
+    status = np.bincount(ledger.status[mine], minlength=len(Status)).tolist()
+    waited = (ledger.done - ledger.arrived)[done]
+    return StreamCell(
+        stream=name,
+        total=int(np.count_nonzero(mine)),
+        done=status[Status.DONE],
+        failed=status[Status.FAILED],
+        expired=status[Status.EXPIRED],
+        pending=status[Status.PENDING],
+        within_patience=int(np.count_nonzero(waited <= trace.patience[done])),
+        prompt_tokens=int(ledger.prompt[done].sum()),
+        implicit_tokens=int(ledger.cached[done & (ledger.source == Source.IMPLICIT)].sum()),
+        explicit_tokens=int(ledger.cached[done & (ledger.source == Source.EXPLICIT)].sum()),
+        audio_tokens=int(ledger.audio[done].sum()),
+        output_tokens=int(ledger.output[done].sum()),
+        thinking_tokens=int(trace.thinking[done].sum()),
+        latency_ms=np.sort(waited),
+    )
+
+
+def binding_of(ledger: Ledger) -> Binding:
+    """Return what stood in the way of a ledger's requests; of one that was cut, what had by the horizon."""
+    rows = zip(ledger.limit_kind.tolist(), ledger.limit_hour.tolist(), ledger.limit_count.tolist(), strict=True)
+    return Binding(
+        start_ms=ledger.start_ms,
+        refusals=tuple(sorted(Refusals(Limit(kind), hour, calls) for kind, hour, calls in rows)),
+        asked=int(np.count_nonzero(ledger.arrived >= 0)),
+        calls=int(ledger.attempts.sum()),
+        throttled=int(ledger.throttled.sum()),
+        shed=int(ledger.shed.sum()),
+        timeouts=int(ledger.timeouts.sum()),
+        forbidden=int(ledger.forbidden.sum()),
+        backoff_ms=int(ledger.backoff.sum()),
+        queued_ms=int(ledger.queued.sum()),
+        served=tuple(np.bincount(ledger.mode[ledger.done_mask], minlength=len(Mode)).tolist()),
+    )
+
+
+def turnaround_of(ledger: Ledger) -> Turnaround:
+    """Return how long a ledger's jobs waited for their creation, and how long they took from there."""
+    ended = ledger.job_done >= 0
+    return Turnaround(
+        before_ms=np.sort(ledger.job_created - ledger.job_collected),
+        after_ms=np.sort((ledger.job_done - ledger.job_created)[ended]),
+    )
+
+
+def _caching(ledger: Ledger, trace: Trace, pair: Pair, book: Book) -> Caching:
+    cut_off = pair.arm.spec.close == "cut"
+    return Caching(
+        created=len(ledger.cache_born),
+        refused=refused_contexts(trace, ledger.arrived, pair.plan, pair.rules),
+        token_ms=ledger.storage_token_ms,
+        unread=None if cut_off else unread_of(ledger, book, pair.arm.terms),
+    )
+
+
+def unread_of(ledger: Ledger, book: Book, terms: Terms) -> Unread:
+    """Return the caches of a ledger that were never read: rated as a ledger that holds them and nothing else."""
+    kept = ledger.cache_reads == 0
+    alone = ledger._replace(
+        **{
+            name: getattr(ledger, name)[kept] if name.startswith("cache_") else getattr(ledger, name)[:0]
+            for name in Ledger._fields
+            if name not in _ABOUT
+        }
+    )
+    usd = rate(alone, book, terms).total if kept.any() else Fraction(0)
+    return Unread(int(np.count_nonzero(kept)), alone.storage_token_ms, usd)

@@ -1,0 +1,55 @@
+"""What stands below the figures of a run: how to read them, what to beware of, and what was assumed."""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sim.report.tables import Json
+from sim.stats import least_sample
+
+__all__ = ["fine_print"]
+
+
+def fine_print(summary: Json) -> Iterator[RenderableType]:
+    """Yield what is to be printed below the verdict of a run."""
+    yield Text(_reading(summary), style="dim")
+    yield from _warnings(summary)
+    yield from _assumptions(summary)
+
+
+def _reading(summary: Json) -> str:
+    """Return how to read the figures: what an interval is here, and which ones there are none of."""
+    runs = summary["replications"]
+    if runs == 1:
+        return "One replication: no intervals. Latency and hits are of all answered requests."
+    lost = any(pair["backoff_s"]["total"] for pair in summary["results"])
+    quotas = "; lost to quotas is the time from a refused call to what followed it" if lost else ""
+    needed = least_sample(0.95)
+    tail = f"; p5 and p95 of the cost would need {needed} replications for an interval" if runs < needed else ""
+    return (
+        f"± is half of a {summary['level']:.0%} interval over {runs:,} replications of the same luck for every "
+        f"strategy (differences are paired){tail}. Hits are cached over prompt tokens; in patience is of all requests; "
+        f"paid twice are calls that were billed although another one answered{quotas}."
+    )
+
+
+def _warnings(summary: Json) -> Iterator[Text]:
+    for warning in summary["warnings"]:
+        yield Text(f"Warning: {warning}", style="yellow")
+
+
+def _assumptions(summary: Json) -> Iterator[RenderableType]:
+    if not summary["assumptions"]:
+        return
+    yield Text()
+    yield Text(
+        "Assumptions in force (A two sources, B one, C secondary, ? contested, assumed: calibrate)", style="bold"
+    )
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for assumption in summary["assumptions"]:
+        grid.add_row(assumption["confidence"], Text(assumption["text"]))
+    yield grid
