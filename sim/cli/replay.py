@@ -9,6 +9,7 @@ from sim.cli.arguments import Arguments
 from sim.cli.study import (
     AsJson,
     Baseline,
+    EngineName,
     Keep,
     Out,
     Replications,
@@ -20,10 +21,11 @@ from sim.cli.study import (
     read_replications,
     read_seed,
     refuse_contradictions,
+    refuse_engine,
 )
 from sim.errors import nearest
 from sim.experiments.montecarlo import run as run_scenario
-from sim.experiments.replay import REPLAY_START, replay_scenario
+from sim.experiments.replay import REPLAY_START, USUAL, replay_scenario
 from sim.strategies import STRATEGIES
 from sim.traces import FORMATS
 
@@ -37,7 +39,7 @@ def replay(
     model: Annotated[
         list[str] | None, typer.Option(metavar="M", help="A model to replay on; may be repeated. [gemini-2.5-flash]")
     ] = None,
-    strategies: Annotated[str, typer.Option(metavar="A,B", help="Strategies, by commas.")] = ",".join(STRATEGIES),
+    strategies: Annotated[str, typer.Option(metavar="A,B", help="Strategies, by commas.")] = ",".join(USUAL),
     baseline: Baseline = None,
     book: Annotated[str | None, typer.Option(metavar="BOOK", help="google, guide, or the path of a TOML file.")] = None,
     start: Annotated[
@@ -49,6 +51,7 @@ def replay(
     sort: Annotated[bool, typer.Option("--sort", help="Sort rows that are out of order of time.")] = False,
     out: Out = Path("results"),
     keep_requests: Keep = False,
+    engine: EngineName = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Simulate the service under a recorded trace, which stays as it was."""
@@ -71,6 +74,7 @@ def replay(
     overrides = sets or []
     flags = {"replications": replications, "seed": seed, "baseline": baseline, "book": book, "start": start}
     refuse_contradictions(arguments, overrides, flags | {"models": model, "strategies": strategies})
+    refuse_engine(arguments, engine)
     scenario = examined(
         arguments,
         lambda: replay_scenario(trace, format=format_, sort=sort, sets=overrides, **given),
@@ -78,7 +82,9 @@ def replay(
         out,
     )
     with progress_bar() as progress:
-        result = run_scenario(scenario, baseline=baseline, keep_requests=keep_requests, progress=progress)
+        result = run_scenario(
+            scenario, baseline=baseline, keep_requests=keep_requests, engine=engine, progress=progress
+        )
         conclude(scenario, result, sets=overrides, out=out, as_json=as_json)
 
 
@@ -88,4 +94,4 @@ def _strategies(arguments: Arguments, text: str) -> list[str]:
     for name in names:
         if name not in STRATEGIES:
             arguments.refuse("--strategies", "unknown strategy", nearest(name, STRATEGIES), name)
-    return [name for name in names if name in STRATEGIES] or list(STRATEGIES)
+    return [name for name in names if name in STRATEGIES] or list(USUAL)

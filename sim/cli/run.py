@@ -9,6 +9,7 @@ from sim.cli.arguments import Arguments
 from sim.cli.study import (
     AsJson,
     Baseline,
+    EngineName,
     Keep,
     Out,
     Replications,
@@ -20,6 +21,7 @@ from sim.cli.study import (
     read_replications,
     read_seed,
     refuse_contradictions,
+    refuse_engine,
 )
 from sim.errors import nearest
 from sim.experiments import montecarlo
@@ -38,6 +40,7 @@ def run(
     book: Annotated[str | None, typer.Option(metavar="BOOK", help="google, guide, or the path of a TOML file.")] = None,
     out: Out = Path("results"),
     keep_requests: Keep = False,
+    engine: EngineName = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Simulate a scenario under all of its strategies, on the same luck for each."""
@@ -46,6 +49,7 @@ def run(
     overrides = sets or []
     flags = {"replications": replications, "seed": seed, "baseline": baseline, "book": book}
     refuse_contradictions(arguments, overrides, flags)
+    refuse_engine(arguments, engine)
     if not Path(scenario).exists() and Path(scenario).suffix != ".toml" and scenario not in shipped():
         hint = f"a file that ends in .toml, or a shipped one: {nearest(scenario, shipped())}"
         arguments.refuse("SCENARIO", "no such scenario", hint, scenario)
@@ -53,6 +57,12 @@ def run(
     loaded = examined(arguments, lambda: load(scenario, sets=overrides, book=book), baseline, out)
     with progress_bar() as progress:
         result = montecarlo.run(
-            loaded, replications=times, seed=root, baseline=baseline, keep_requests=keep_requests, progress=progress
+            loaded,
+            replications=times,
+            seed=root,
+            baseline=baseline,
+            keep_requests=keep_requests,
+            engine=engine,
+            progress=progress,
         )
         conclude(loaded, result, sets=overrides, out=out, as_json=as_json)

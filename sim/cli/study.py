@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sim.cli.arguments import Arguments
 from sim.cli.console import print_json, stderr, stdout
+from sim.engines.choice import ENGINES
 from sim.errors import InputError, nearest
 from sim.experiments.result import Result
 from sim.experiments.rows import COLUMNS, rows
@@ -21,7 +22,15 @@ from sim.report.run_table import run_report
 from sim.scenario import Scenario
 from sim.store import Record, prepare, save
 
-__all__ = ["conclude", "examined", "progress_bar", "read_replications", "read_seed", "refuse_contradictions"]
+__all__ = [
+    "conclude",
+    "examined",
+    "progress_bar",
+    "read_replications",
+    "read_seed",
+    "refuse_contradictions",
+    "refuse_engine",
+]
 
 MOST_REPLICATIONS = 1_000_000
 _SEED_BITS = 128
@@ -40,7 +49,10 @@ Baseline = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the run gets a new folder.")]
 Keep = Annotated[bool, typer.Option("--keep-requests", help="Save every request, cache and job; see gcsim rate.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print gcsim.run/1 as JSON.")]
+EngineName = Annotated[
+    str, typer.Option("--engine", metavar="E", help=f"{', '.join(ENGINES)}: the same results at another speed.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print gcsim.run/2 as JSON.")]
 
 
 def read_replications(arguments: Arguments, text: str | None) -> int | None:
@@ -74,6 +86,12 @@ def refuse_contradictions(arguments: Arguments, sets: Sequence[str], flags: Mapp
     keys = {text.partition("=")[0].strip() for text in sets}
     for key in sorted(keys & {name for name, value in flags.items() if value is not None}):
         arguments.refuse(f"--{key}", f"contradicts --set {key}=...", "one of the two")
+
+
+def refuse_engine(arguments: Arguments, engine: str) -> None:
+    """Refuse an engine that there is not."""
+    if engine not in ENGINES:
+        arguments.refuse("--engine", "unknown engine", nearest(engine, ENGINES), engine)
 
 
 def examined(arguments: Arguments, read: Callable[[], Scenario], baseline: str | None, out: Path) -> Scenario:
@@ -143,4 +161,6 @@ def _record(scenario: Scenario, result: Result, summary: dict[str, Any], sets: S
         rows=rows(result),
         summary=summary,
         ledgers={(kept.strategy, kept.model, kept.replication): kept.ledger for kept in result.kept},
+        terms={arm.name: arm.terms for arm in scenario.arms},
+        book_terms=scenario.book.terms,
     )

@@ -4,19 +4,22 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from sim.billing import rate
+from sim.engines.choice import ENGINES, chosen
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.assumptions import in_force
-from sim.experiments.caveats import assert_fits, caveats, longest_context
+from sim.experiments.caveats import caveats
+from sim.experiments.cells import measure
 from sim.experiments.pairs import Pair, horizon_ms, pairs_of, realised, recorded_of
-from sim.experiments.result import Cell, Kept, Result, StreamCell
+from sim.experiments.result import Cell, Kept, Result
 from sim.experiments.simulate import ledger_of
-from sim.ledger import JobState, Ledger, Source, Status
+from sim.experiments.survey import survey
 from sim.scenario import Scenario
 from sim.trace import Trace
 from sim.traces import Recorded
 
 __all__ = ["Progress", "run"]
+
+WITNESSED = 100  # one cell of so many that the fast engine ran is run again on the reference
 
 Progress = Callable[[int, int], None]  # (items done, items in all)
 
@@ -28,6 +31,7 @@ def run(
     seed: int | None = None,
     baseline: str | None = None,
     keep_requests: bool = False,
+    engine: str = "auto",
     progress: Progress | None = None,
 ) -> Result:
     """Return what every strategy costs and how long its callers wait, over independent replications.
@@ -42,48 +46,35 @@ def run(
         Instead of the scenario's own.
     keep_requests
         Keep the ledger of every cell in the result.
+    engine
+        ``reference``, ``fast``, or ``auto``: the fast one where the run is large enough to repay its start-up. The
+        results are the same; of what the fast engine runs, one cell in a hundred is run again on the reference.
     progress
         Called after each cell with the cells done and the cells in all.
     """
     times = scenario.replications if replications is None else replications
     root = scenario.seed if seed is None else seed
-    _check(scenario, times, root, baseline)
+    _check(scenario, times, root, baseline, engine)
     recorded = recorded_of(scenario)
     pairs = pairs_of(scenario, recorded)
     cells: list[Cell] = []
     kept: list[Kept] = []
-    longest = _surveyed(scenario, pairs, recorded, root, times)
+    once = times if recorded is None else 1  # the requests of a record are the same in every replication
+    found = survey(scenario, ((trace, sharing) for _, trace, sharing in _realisations(pairs, recorded, root, once)))
+    runs = sum(found.requests.get(pair.workload, 0) for pair in pairs) * times / once
+    using = chosen(engine, runs)
     for replication, trace, sharing in _realisations(pairs, recorded, root, times):
         for pair in sharing:
-            cell, ledger = _cell(scenario, pair, trace, replication)
-            cells.append(cell)
+            ledger = ledger_of(pair, trace, engine=using, witness=len(cells) % WITNESSED == 0)
+            cells.append(measure(ledger, trace, pair, scenario.book, replication))
             if keep_requests:
                 kept.append(Kept(pair.arm.name, pair.model, replication, ledger))
             if progress is not None:
                 progress(len(cells), len(pairs) * times)
-    created = {(cell.strategy, cell.model) for cell in cells if cell.caches}
-    warnings = caveats(scenario, pairs, recorded, longest, created)
+    created = {(cell.strategy, cell.model) for cell in cells if cell.caches.created}
+    warnings = caveats(scenario, pairs, recorded, found, created)
     horizon = horizon_ms(scenario.spec, recorded)
     return _result(scenario, cells, kept, pairs, horizon, times, root, baseline, warnings)
-
-
-def _surveyed(
-    scenario: Scenario, pairs: list[Pair], recorded: Recorded | None, seed: int, times: int
-) -> dict[int, int]:
-    """Look at every realisation before the first is simulated, so that a prompt too long ends no long run late.
-
-    Drawing a workload takes a small part of the time of simulating it. Returns the tokens of the longest context that
-    may be cached, by workload; a workload without a request is left out.
-    """
-    longest: dict[int, int] = {}
-    once = times if recorded is None else 1  # the requests of a record are the same in every replication
-    for _, trace, sharing in _realisations(pairs, recorded, seed, once):
-        if trace.requests:
-            workload = sharing[0].workload
-            longest[workload] = max(longest.get(workload, 0), longest_context(trace))
-        for pair in sharing:
-            assert_fits(scenario, pair, trace)
-    return longest
 
 
 def _realisations(
@@ -94,10 +85,11 @@ def _realisations(
     groups = [[pair for pair in pairs if pair.workload == workload] for workload in workloads]
     for replication in range(times):
         for sharing in groups:
-            yield replication, realised(sharing[0].arm, recorded, seed, replication), sharing
+            first = sharing[0]
+            yield replication, realised(first.arm, first.media, recorded, seed, replication), sharing
 
 
-def _check(scenario: Scenario, times: int, seed: int, baseline: str | None) -> None:
+def _check(scenario: Scenario, times: int, seed: int, baseline: str | None, engine: str) -> None:
     """Refuse arguments that no run can have; the scenario's own are in order already."""
     names = [arm.name for arm in scenario.arms]
     problems = []
@@ -107,6 +99,8 @@ def _check(scenario: Scenario, times: int, seed: int, baseline: str | None) -> N
         problems.append(Problem("run", 0, "seed", "out of range", "a whole number from 0 to 2^128 - 1", seed))
     if baseline is not None and baseline not in names:
         problems.append(Problem("run", 0, "baseline", "unknown strategy", nearest(baseline, names), baseline))
+    if engine not in ENGINES:
+        problems.append(Problem("run", 0, "engine", "unknown engine", nearest(engine, ENGINES), engine))
     if problems:
         raise InputError(problems)
 
@@ -131,6 +125,8 @@ def _result(
         book=scenario.book.name,
         seed=seed,
         replications=times,
+        start=scenario.spec.start,
+        time_zone=scenario.spec.time_zone,
         horizon_ms=horizon_ms,
         strategies=strategies,
         models=tuple(scenario.spec.models),
@@ -138,7 +134,7 @@ def _result(
         patience_target=scenario.spec.patience_target,
         ranked=scenario.spec.close == "drain",
         random=times == 1 or _varies(cells, times),
-        assumptions=in_force(scenario, [pair.plan for pair in pairs]),
+        assumptions=in_force(scenario, pairs),
         warnings=warnings,
         cells=tuple(cells),
         kept=tuple(kept),
@@ -146,52 +142,13 @@ def _result(
 
 
 def _varies(cells: list[Cell], times: int) -> bool:
-    """Return whether any two replications of a pair differ in a cost, a latency or a number of requests."""
+    """Return whether any two replications of a pair differ in a cost, in what they met, or in a latency."""
     for first in range(0, len(cells), times):
         same = cells[first]
         for cell in cells[first + 1 : first + times]:
-            if cell.total_usd != same.total_usd:
+            if cell.total_usd != same.total_usd or cell.binding != same.binding:
                 return True
             for a, b in zip(cell.streams, same.streams, strict=True):
                 if a.total != b.total or not np.array_equal(a.latency_ms, b.latency_ms):
                     return True
     return False
-
-
-def _cell(scenario: Scenario, pair: Pair, trace: Trace, replication: int) -> tuple[Cell, Ledger]:
-    ledger, cut_off = ledger_of(pair, trace), pair.arm.spec.close == "cut"
-    bill = rate(ledger, scenario.book, pair.arm.terms)
-    states = np.bincount(ledger.job_state, minlength=len(JobState)).tolist()
-    cell = Cell(
-        strategy=pair.arm.name,
-        model=pair.model,
-        replication=replication,
-        total_usd=bill.total,
-        lines_usd={str(name): usd for name, usd in bill.by_line().items()},
-        streams=tuple(_stream(trace, ledger, number, name) for number, name in enumerate(trace.streams)),
-        jobs={state.name.lower(): states[state] for state in JobState if states[state]},
-        caches=len(ledger.cache_born),
-        unread_caches=None if cut_off else int(np.count_nonzero(ledger.cache_reads == 0)),
-        duplicates=len(ledger.duplicate_request),
-    )
-    return cell, ledger
-
-
-def _stream(trace: Trace, ledger: Ledger, number: int, name: str) -> StreamCell:
-    mine = trace.stream == number
-    done = mine & ledger.done_mask
-    status = np.bincount(ledger.status[mine], minlength=len(Status)).tolist()
-    waited = (ledger.done - ledger.arrived)[done]
-    return StreamCell(
-        stream=name,
-        total=int(np.count_nonzero(mine)),
-        done=status[Status.DONE],
-        failed=status[Status.FAILED],
-        expired=status[Status.EXPIRED],
-        pending=status[Status.PENDING],
-        within_patience=int(np.count_nonzero(waited <= trace.patience[done])),
-        prompt_tokens=int(ledger.prompt[done].sum()),
-        implicit_tokens=int(ledger.cached[done & (ledger.source == Source.IMPLICIT)].sum()),
-        explicit_tokens=int(ledger.cached[done & (ledger.source == Source.EXPLICIT)].sum()),
-        latency_ms=np.sort(waited),
-    )

@@ -1,10 +1,12 @@
 """One replication by hand: the trace of a scenario, and the ledger of one of its strategies on it."""
 
+from sim.engines.choice import engine_of, uncovered
 from sim.engines.cut import cut
 from sim.engines.physics import prepare
 from sim.engines.reference import run as reference
+from sim.engines.witness import assert_equal
 from sim.errors import InputError, Problem, nearest
-from sim.experiments.pairs import Pair, pairs_of, realised, recorded_of
+from sim.experiments.pairs import Pair, media_of, pairs_of, realised, recorded_of
 from sim.ledger import Ledger
 from sim.scenario import Scenario
 from sim.trace import Trace
@@ -13,9 +15,14 @@ __all__ = ["ledger_of", "realise", "simulate"]
 
 
 def realise(scenario: Scenario, *, replication: int = 0, seed: int | None = None) -> Trace:
-    """Return one realised workload of a scenario: the same for every strategy, and for ever."""
+    """Return one realised workload of a scenario: the same for every strategy, and for ever.
+
+    Pictures, film and sound count as the first model counts them.
+    """
     root = scenario.seed if seed is None else seed
-    return realised(scenario.arms[0], recorded_of(scenario), root, replication)
+    arm = scenario.arms[0]
+    media = media_of(scenario, arm, scenario.spec.models[0])
+    return realised(arm, media, recorded_of(scenario), root, replication)
 
 
 def simulate(scenario: Scenario, strategy: str, *, model: str | None = None, replication: int = 0) -> Ledger:
@@ -31,12 +38,27 @@ def simulate(scenario: Scenario, strategy: str, *, model: str | None = None, rep
         wanted = f"{strategy} on {name}"
         raise InputError([Problem(scenario.name, 0, "", "no such strategy and model", nearest(wanted, names), wanted)])
     pair = pairs[strategy, name]
-    return ledger_of(pair, realised(pair.arm, recorded, scenario.seed, replication))
+    return ledger_of(pair, realised(pair.arm, pair.media, recorded, scenario.seed, replication))
 
 
-def ledger_of(pair: Pair, trace: Trace) -> Ledger:
-    """Return the ledger of a compiled pair on a trace, cut at the horizon where the scenario asks for that."""
-    attempts = pair.plan.batch.attempts if pair.plan.batch else 0
-    physics = prepare(trace, pair.arm.service, attempts)
+def ledger_of(pair: Pair, trace: Trace, *, engine: str = "reference", witness: bool = False) -> Ledger:
+    """Return the ledger of a compiled pair on a trace, cut at the horizon where the scenario asks for that.
+
+    ``engine`` is ``reference`` or ``fast``; a run that is cut, or that the fast engine does not cover, takes the
+    reference. With ``witness`` the first requests of a fast run are run on both, and must be equal.
+    """
+    physics = prepare(trace, pair.arm.service, _jobs(pair))
+    if engine == "fast" and not uncovered(trace, pair.plan, pair.rules, physics) and pair.arm.spec.close != "cut":
+        if witness:
+            assert_equal(trace, pair.plan, pair.rules, physics)
+        return engine_of("fast")(trace, pair.plan, pair.rules, physics)
     ledger = reference(trace, pair.plan, pair.rules, physics)
-    return cut(ledger, trace.horizon) if pair.arm.spec.close == "cut" else ledger
+    if pair.arm.spec.close != "cut":
+        return ledger
+    return cut(ledger, trace.horizon, reference(trace, pair.plan, pair.rules, physics, stop=trace.horizon))
+
+
+def _jobs(pair: Pair) -> int:
+    """Return in how many jobs a request may stand at most; a reply that is lost makes two of one."""
+    attempts = pair.plan.batch.attempts if pair.plan.batch else 0
+    return 2 * attempts if pair.rules.batch.lost_reply > 0 else attempts

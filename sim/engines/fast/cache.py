@@ -1,0 +1,31 @@
+"""Where compiled kernels are kept: a folder for each state of their sources, so that none is ever stale."""
+
+import hashlib
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from sim.engines.laws import backoff, draws, jobs, latency, order, prefix, quota, ttl, weather
+
+__all__ = ["LAWS", "folder", "is_warm"]
+
+LAWS = (backoff, draws, jobs, latency, order, prefix, quota, ttl, weather)
+_HERE = Path(__file__).parent
+
+
+def digest() -> str:
+    """Return a hash of all sources that end up in a kernel: numba watches only the file of each function itself."""
+    sources = sorted(_HERE.glob("*.py")) + [Path(law.__file__ or "") for law in LAWS]
+    text = b"\0".join(path.read_bytes() for path in sources)
+    return hashlib.sha256(text + version("numba").encode()).hexdigest()[:16]
+
+
+def folder() -> Path:
+    """Return the folder of the present sources: in ``GCSIM_CACHE``, else in the user's cache."""
+    base = os.environ.get("GCSIM_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "gemini-cost-sim" / digest()
+
+
+def is_warm() -> bool:
+    """Return whether the kernels have been compiled before."""
+    return any(folder().glob("**/engine._run-*.nbc"))

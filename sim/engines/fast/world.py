@@ -1,0 +1,318 @@
+"""The memory of a run before its first event: the columns of the trace, the rules as integers, and room for the rest.
+
+Rows that "cannot" exceed a bound are given room for it, which costs nothing until it is touched. Where there is no
+bound, the loop stops before an event that could overflow, and goes on with twice the room.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sim.engines.fast.compile import loop
+from sim.engines.fast.decide import MOST_PARAMS
+from sim.engines.fast.tables import RECORDS
+from sim.engines.physics import Physics
+from sim.ledger import Mode
+from sim.providers.rules import NOT_OFFERED, Rules
+from sim.strategies.decision import NEVER, BatchPlan, CachePlan, FlexPlan, Implicit, Plan
+from sim.trace import Ints, Trace
+from sim.units import HOUR
+
+__all__ = ["Memory", "build"]
+
+LIMITS = 10  # kinds of refusals
+
+
+class State(NamedTuple):
+    """What changes with every event."""
+
+    now: int
+    epoch: int
+    arrival: int  # the next request that waits for nobody's answer
+    heap: int
+    coming: int
+    caches: int
+    jobs: int
+    members: int
+    starting: int
+    duplicates: int
+    entries: int  # in the line's pool
+    pool: int
+    head: int  # of the line, -1 = empty
+    tail: int
+    line_jobs: int
+    line_tokens: int
+    in_flight: int
+    queue_first: int
+    queue_last: int
+    opened: int  # listed in the open collection
+    open: int  # of these still in it
+    collection: int
+
+
+class Service(NamedTuple):
+    """The rules and the plan, as integers."""
+
+    requests: int
+    horizon: int
+    plain: int  # whether nothing can refuse a standard call
+    implicit_met: int
+    implicit_block: int
+    implicit_at_arrival: int
+    implicit_refreshed: int
+    implicit_sightings: int
+    in_batch: int
+    recreate: int
+    flex_shed: int
+    overload_shed: int
+    overload_slowdown: int
+    refusal_ms: int
+    nodes: int
+    keeps: int  # whether it uses explicit caches
+    ttl: int
+    renew_on_use: int
+    renew_margin: int
+    idle: int
+    last_use: int
+    wait: int
+    pad_from: int
+    sightings: int
+    own_clock: int
+    shorten: int
+    delete_replaced: int
+    batches: int
+    size: int
+    window: int
+    every: int
+    poll: int
+    attempts: int
+    guard: int
+    inline: int
+    deduplicate: int
+    flex_attempts: int
+    flex_timeout: int
+    flex_guard: int
+    flex_fallback: int
+
+
+class Memory:
+    """The tables by name, which keeps them alive, and the record that leads kernels to them."""
+
+    def __init__(self, tables: dict[str, Any], service: Service) -> None:
+        self.tables = tables
+        ways = [name + end for name in tables for end in ("_at", "_rows")]
+        fields = [*State._fields, *Service._fields, *ways]
+        self.w = np.zeros(1, dtype=[(name, np.int64) for name in fields]).view(np.recarray)
+        self.w["head"] = self.w["tail"] = NEVER
+        for name in Service._fields:
+            self.w[name] = getattr(service, name)
+        self.place()
+
+    def place(self) -> None:
+        """Write down where every table is now."""
+        for name, table in self.tables.items():
+            self.w[name + "_at"], self.w[name + "_rows"] = table.ctypes.data, len(table)
+
+    def grow(self, name: str) -> None:
+        """Give a table twice the room."""
+        old = self.tables[name]
+        new = np.zeros((2 * len(old), *old.shape[1:]), dtype=old.dtype)
+        new[: len(old)] = old
+        self.tables[name] = new
+        self.place()
+
+
+def _column(count: int, value: int = 0) -> Ints:
+    return np.zeros(count, dtype=np.int64) if value == 0 else np.full(count, value, dtype=np.int64)
+
+
+def _rows(name: str, count: int, **start: Any) -> Any:
+    """Return records of a table, zero but for ``start``; what is never touched takes no memory."""
+    made = np.zeros(max(count, 1), dtype=RECORDS[name])
+    for field, value in start.items():
+        made[field] = value
+    return made
+
+
+def _records(name: str, rows: list[Any]) -> Any:
+    """Return a NamedTuple's integers as records of a table."""
+    made = np.zeros(len(rows), dtype=RECORDS[name])
+    for position, row in enumerate(rows):
+        made[position] = tuple(int(getattr(row, field)) for field in made.dtype.names or ())
+    return made
+
+
+def _listed(values: Any) -> Ints:
+    """Return a column of given values, of which there may be none."""
+    return np.array(list(values), dtype=np.int64)
+
+
+def build(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> Memory:
+    """Return the memory of a run before its first event."""
+    cut, above = cuts(trace, plan, rules)
+    tables = {f"asked_{name}": column for name, column in _asked(trace, physics, cut).items()}
+    tables |= {f"metered_{name}": column for name, column in _metered(trace.requests).items()}
+    tables |= _of_rules(plan, rules, physics) | _of_state(trace, plan, rules, physics, above)
+    return Memory(
+        {name: np.ascontiguousarray(table) for name, table in tables.items()}, _service(trace, plan, rules, physics)
+    )
+
+
+def _of_rules(plan: Plan, rules: Rules, physics: Physics) -> dict[str, Any]:
+    """Return what is never changed."""
+    quotas = [quota for epoch in rules.epochs for quota in (epoch.quota, epoch.priority)]
+    epochs = _rows("epochs", len(rules.epochs))
+    for name in epochs.dtype.names:
+        epochs[name] = [getattr(epoch, "enqueued_tokens" if name == "enqueued" else name) for epoch in rules.epochs]
+    return {
+        "epochs": epochs,
+        "latency": _records("latency", [epoch.latency for epoch in rules.epochs]),
+        "quota": _records("quota", quotas),
+        "weights": _records("weights", [law for quota in quotas for law in quota.weights]),
+        "batch": _records("batch", [rules.batch]),
+        "client": _records("client", [rules.client]),
+        "steps": np.array(rules.implicit.steps, dtype=np.int64).reshape(-1, 2),
+        "days": _listed(rules.days),
+        "at": _listed(plan.batch.at if plan.batch else ()),
+        "expire_at": _listed(plan.cache.expire_at if plan.cache else ()),
+        "overload": physics.overload,
+        "slow": physics.slow,
+        "params": _listed([*plan.params, *[0] * (MOST_PARAMS - len(plan.params))]),
+    }
+
+
+def _of_state(trace: Trace, plan: Plan, rules: Rules, physics: Physics, above: Ints) -> dict[str, Any]:
+    """Return what is written while it runs."""
+    n, k = trace.requests, len(trace.parent)
+    submissions = n * len(physics.turnaround_ms) if plan.batch is not None else 0
+    cells = (int(physics.cell.max(initial=0)) + 1) * k
+    hours = (trace.horizon + _longest_wait(plan, rules)) // HOUR + 64
+    nodes = {"parent": trace.parent, "depth": trace.depth, "audio": trace.audio_depth, "replaced": trace.replaced}
+    return {
+        "callers": _rows("callers", n, target=NEVER, job=NEVER),
+        "nodes": _rows("nodes", k, above=above, cache=NEVER, **nodes) if k else _rows("nodes", 1),
+        "caches": _rows("caches", 2 * n + 64),
+        **{name: _rows(name, submissions + 1) for name in ("jobs", "members", "starting", "duplicates")},
+        "line": _rows("line", 3 * submissions + n + 64),
+        "pool": np.empty(3 * submissions + n + 64, dtype=np.int64),
+        "counters": _rows("counters", 2, model=NEVER),
+        "queue": np.empty(n, dtype=np.int64),
+        "collected": np.empty(n, dtype=np.int64),
+        "cell_until": _column(cells),
+        "cell_seen": _column(cells),
+        "cell_coming": np.empty((2 * n + 64, 3), dtype=np.int64),
+        "heap": np.empty((8 * n + 4 * submissions + 64, 4), dtype=np.int64),
+        "spends": np.empty((n + 64, 2), dtype=np.int64),
+        "refusals": np.zeros((hours, LIMITS), dtype=np.int64),
+    }
+
+
+def _longest_wait(plan: Plan, rules: Rules) -> int:
+    """Return how far beyond an event the refusal lies that it writes down: a time-out."""
+    flex = plan.flex.timeout if plan.flex is not None else NEVER
+    return max(rules.client.timeout, flex, 0)
+
+
+def _asked(trace: Trace, physics: Physics, cut: Ints) -> dict[str, Any]:
+    follower = _column(trace.requests, NEVER)
+    follows = np.flatnonzero(trace.follows >= 0)
+    follower[trace.follows[follows]] = follows
+    return {
+        "arrive": trace.arrive,
+        "leaf": trace.leaf,
+        "prompt": trace.prompt,
+        "output": trace.output,
+        "patience": trace.patience,
+        "follows": trace.follows,
+        "follower": follower,
+        "think": trace.think,
+        "luck": trace.luck,
+        "turnaround": trace.turnaround,
+        "failure": trace.failure,
+        "reply": trace.reply,
+        "shed": trace.shed,
+        "jitter": trace.jitter,
+        "slowness": physics.slowness,
+        "retention": physics.retention_ms,
+        "cell": physics.cell,
+        "queueing": physics.queueing_ms,
+        "cut": cut,
+        "takes": physics.turnaround_ms.reshape(-1),
+    }
+
+
+def cuts(trace: Trace, plan: Plan, rules: Rules) -> tuple[Ints, Ints]:
+    """Return the contexts that a plan may cache: the deepest of each request's prompt, and the next above each node.
+
+    The (n,) and (k,) columns hold -1 where there is none. A context counts if it is long enough in some epoch.
+    """
+    n, k = trace.requests, len(trace.parent)
+    offered = [epoch.explicit_minimum for epoch in rules.epochs if epoch.explicit_minimum != NOT_OFFERED]
+    if plan.cache is None or not offered or not k:
+        return _column(n, NEVER), _column(k, NEVER)
+    least = min(offered)
+    if plan.cache.pad_from != NEVER:
+        least = min(least, plan.cache.pad_from)
+    bit = np.maximum(trace.context - 1, 0)
+    allowed = (plan.cache.populations >> bit) & 1 if plan.cache.populations >= 0 else np.ones(k, dtype=np.int64)
+    may = (trace.context > 0) & (allowed == 1) & (trace.depth >= least) & (trace.depth > 0)
+    at_or_above, above = _column(k, NEVER), _column(k, NEVER)
+    _look_up(trace.parent, may, at_or_above, above)
+    leaf = np.maximum(trace.leaf, 0)
+    return np.where(trace.leaf >= 0, at_or_above[leaf], NEVER), above
+
+
+@loop
+def _look_up(parent: Ints, may: Any, at_or_above: Ints, above: Ints) -> None:
+    """Fill in the next context above each node; parents come first."""
+    for node in range(len(parent)):
+        if parent[node] >= 0:
+            above[node] = at_or_above[parent[node]]
+        at_or_above[node] = node if may[node] else above[node]
+
+
+def _metered(n: int) -> dict[str, Any]:
+    never, rest = ("arrived", "sent", "done", "job"), ("model", "prompt", "cached", "cached_audio", "source")
+    counts = ("attempts", "status", "throttled", "shed", "timeouts", "forbidden", "backoff", "queued")
+    return {
+        **{name: _column(n, NEVER) for name in never},
+        **{name: _column(n) for name in (*rest, *counts)},
+        "mode": _column(n, int(Mode.STANDARD)),
+    }
+
+
+def _is_plain(rules: Rules, physics: Physics) -> bool:
+    """Return whether nothing can refuse a standard call, or hold it up."""
+    client, limits = rules.client, ("requests", "tokens", "day", "spend", "concurrency")
+    limited = any(getattr(epoch.quota, name) >= 0 for epoch in rules.epochs for name in limits)
+    waits = max(client.concurrency, client.timeout, client.give_up) >= 0
+    return not limited and not waits and not len(physics.overload)
+
+
+def _service(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> Service:
+    implicit, cache, batch, flex = rules.implicit, plan.cache, plan.batch, plan.flex
+    values: dict[str, Any] = {
+        "requests": trace.requests,
+        "horizon": trace.horizon,
+        "plain": _is_plain(rules, physics),
+        "implicit_met": plan.implicit == Implicit.ON or (plan.implicit == Implicit.AS_SERVICE and implicit.on),
+        "implicit_block": implicit.block,
+        "implicit_at_arrival": implicit.at_arrival,
+        "implicit_refreshed": implicit.refreshed,
+        "implicit_sightings": implicit.sightings,
+        "in_batch": implicit.in_batch,
+        "recreate": rules.explicit.recreate,
+        "flex_shed": rules.flex.shed,
+        "overload_shed": rules.overload.shed,
+        "overload_slowdown": rules.overload.slowdown,
+        "refusal_ms": rules.refusal_ms,
+        "nodes": len(trace.parent),
+        "keeps": cache is not None,
+        "batches": batch is not None,
+    }
+    for part, prefix, kind in ((cache, "", CachePlan), (batch, "", BatchPlan), (flex, "flex_", FlexPlan)):
+        shown = part if part is not None else kind()
+        for name in kind._fields:
+            if prefix + name in Service._fields:
+                values[prefix + name] = getattr(shown, name)
+    return Service(**{name: int(values[name]) for name in Service._fields})

@@ -1,0 +1,156 @@
+"""The fast engine equals the reference in every integer of every column."""
+
+import numpy as np
+import pytest
+from examples import times
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from machine_cases import Probe, cases, everything
+from shipped import FLASH
+from worlds import physics, plan, rules, world
+
+import sim
+from sim.engines.choice import chosen, uncovered
+from sim.engines.fast.engine import run as fast
+from sim.engines.physics import prepare
+from sim.engines.reference import run as reference
+from sim.engines.witness import assert_equal, first_requests
+from sim.errors import EngineError, InputError
+from sim.experiments.pairs import pairs_of, realised
+from sim.ledger import Ledger
+from sim.scenario import shipped
+from sim.strategies.decision import Decision, View
+from sim.trace import check
+
+COLUMNS = [name for name in Ledger._fields if name not in ("models", "start_ms")]
+
+
+def probe(params: Probe, view: View) -> Decision:
+    """The probe of the machine cases in words that compile: it reads every field of the view."""
+    mixed = params.patience * view.patience + params.prompt * view.prompt
+    mixed += params.context * view.context + params.seen * view.seen
+    count = 0
+    for mode in range(4):
+        count += params.modes >> mode & 1
+    wanted, chosen = mixed % count, 0
+    for mode in range(4):
+        if params.modes >> mode & 1:
+            if wanted == 0:
+                chosen = mode
+            wanted -= 1
+    use = 0
+    if view.context:
+        use = min(2, mixed // 3 % 4 * params.caching // 3)
+    return Decision(chosen, use)
+
+
+def differences(one, other):
+    """The columns in which two ledgers differ, with both."""
+    pairs = [(name, getattr(one, name), getattr(other, name)) for name in COLUMNS]
+    return [(name, a.tolist(), b.tolist()) for name, a, b in pairs if a.dtype != b.dtype or not np.array_equal(a, b)]
+
+
+@given(cases())
+@settings(max_examples=times(300), deadline=None)
+def test_jobs_and_caches_are_equal(case):
+    """Where nothing is refused, both engines write the same ledger."""
+    trace, plan, rules, physics = case
+    plan = plan._replace(decide=probe)
+    assert differences(fast(trace, plan, rules, physics), reference(trace, plan, rules, physics)) == []
+
+
+@given(everything())
+@settings(max_examples=times(1_000), deadline=None)
+def test_everything_at_once_is_equal(case):
+    """With every rule there is and few clashing instants, both engines write the same ledger."""
+    trace, plan, rules, physics = case
+    plan = plan._replace(decide=probe)
+    assert differences(fast(trace, plan, rules, physics), reference(trace, plan, rules, physics)) == []
+
+
+@given(everything())
+@settings(max_examples=200, deadline=None)
+def test_the_probe_that_compiles_is_the_probe(case):
+    """The probe of these tests decides as the one of the machine cases."""
+    plan = case[1]
+    for patience in (0, 4, 30):
+        for prompt, context, seen in ((2, 0, 0), (5, 2, 0), (6, 4, 3)):
+            view = View(patience, prompt, context, seen)
+            assert tuple(probe(plan.params, view)) == tuple(map(int, plan.decide(plan.params, view)))
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_every_shipped_scenario_is_equal(name):
+    """Every pair of every shipped scenario, on a replication of its own."""
+    scenario = sim.load(name)
+    for pair in pairs_of(scenario, None):
+        trace = realised(pair.arm, pair.media, None, scenario.seed, 1)
+        attempts = 2 * pair.plan.batch.attempts if pair.plan.batch else 0
+        physics = prepare(trace, pair.arm.service, attempts)
+        made, wanted = (engine(trace, pair.plan, pair.rules, physics) for engine in (fast, reference))
+        assert differences(made, wanted) == [], (pair.arm.name, pair.model)
+
+
+def test_the_scenarios_have_a_price_in_common():
+    """The comparison is not vacuous: the quickstart has requests on the model that it names."""
+    assert sim.load("quickstart").spec.models == [FLASH]
+
+
+# ---------------------------------------------------------------- the choice, and the witness
+
+
+def test_a_run_gives_the_same_results_on_either_engine():
+    """Costs, counts and latencies of a run are the same to the last digit, whichever engine ran it."""
+    scenario = sim.load("quickstart")
+    slow, quick = (sim.run(scenario, replications=2, engine=engine) for engine in ("reference", "fast"))
+    assert sim.summarise(slow) == sim.summarise(quick)
+
+
+def test_small_runs_do_not_pay_for_the_start_up():
+    """``auto`` takes the reference for little, and the fast engine for much, more of it where nothing is compiled."""
+    assert [chosen("auto", runs) for runs in (0, 100_000, 10**8)] == ["reference", "reference", "fast"]
+    assert chosen("reference", 10**8) == "reference"
+    assert chosen("fast", 0) == "fast"
+
+
+def test_an_unknown_engine_is_refused():
+    """The error names the engines that there are."""
+    with pytest.raises(InputError, match="allowed: auto, fast, reference"):
+        sim.run(sim.load("quickstart"), engine="quick")
+
+
+def test_what_int64_cannot_count_takes_the_reference():
+    """A run whose products pass 2^62 is not covered, and says why; the same run with smaller numbers is."""
+    trace = world([0, 1], fresh=[5, 10**6])
+    slow, usual = 1 << 60, 1 << 16
+    assert uncovered(trace, plan("none"), rules(), physics(trace, slowness=usual)) == ""
+    why = uncovered(trace, plan("none"), rules(), physics(trace, slowness=slow))
+    assert why == "answers that take too long to be counted"
+
+
+def test_the_witness_names_the_smallest_trace_that_differs():
+    """A fast engine with a fault is caught, with the number of first requests that show it and their rows."""
+    trace = world([0, 7, 9, 30, 31], fresh=[5, 6, 7, 8, 9])
+
+    def faulty(part, *others):
+        ledger = reference(part, *others)
+        done = ledger.done.copy()
+        done[3:] += 1
+        return ledger._replace(done=done)
+
+    case = trace, plan("none"), rules(), physics(trace)
+    assert_equal(*case)
+    with pytest.raises(EngineError, match="under none in done, from its 4 first requests on") as told:
+        assert_equal(*case, fast=faulty)
+    assert str(told.value).splitlines()[-1] == "3 30 -1 8 0 60000 -1 0"
+
+
+@given(everything(), st.integers(1, 8))
+@settings(max_examples=100, deadline=None)
+def test_the_first_requests_are_a_trace_of_their_own(case, count):
+    """Any first part of a trace is a trace that both engines run, with the same draws."""
+    trace, plan, rules, physics = case
+    part, luck = first_requests(trace, physics, count)
+    check(part)
+    assert part.requests == min(count, trace.requests)
+    assert reference(part, plan, rules, luck).status.shape == (part.requests,)
