@@ -1,7 +1,8 @@
 """The gallery: every shipped scenario has its committed output, which is made anew here and compared.
 
 These are snapshots, not oracles: they say that a figure moved, not which one is right. Closed forms stand in
-test_guide.py and test_mistakes.py. After a change that is meant to move figures, write them anew and read the diff::
+test_guide.py, test_mistakes.py and test_service_scenarios.py. After a change that is meant to move figures, write them
+anew and read the diff::
 
     python tests/test_gallery.py
 """
@@ -16,10 +17,12 @@ from shipped import ran
 
 import sim
 from sim.billing import decimal_text
+from sim.experiments.result import LIMIT_NAMES
+from sim.ledger import Limit, Mode
 from sim.scenario import shipped
 
 GALLERY = Path(__file__).parent.parent / "results" / "gallery"
-SCHEMA = "gcsim.gallery/1"
+SCHEMA = "gcsim.gallery/2"
 COUNTS = ("total", "done", "failed", "expired", "within_patience")
 
 
@@ -51,12 +54,22 @@ def row(cells):
         "cost_usd_mean": float(sum((cell.total_usd for cell in cells), Fraction(0)) / len(cells)),
         "requests": {name: sum(getattr(stream, name) for stream in streams) for name in COUNTS},
         "hit_ratio": {
-            "implicit": sum(stream.implicit_tokens for stream in streams) / prompt,
-            "explicit": sum(stream.explicit_tokens for stream in streams) / prompt,
+            "implicit": sum(stream.implicit_tokens for stream in streams) / prompt if prompt else None,
+            "explicit": sum(stream.explicit_tokens for stream in streams) / prompt if prompt else None,
         },
-        "latency_s_mean": float(waited.mean()) / 1000,
-        "caches": [cell.caches for cell in cells],
+        "latency_s_mean": float(waited.mean()) / 1000 if len(waited) else None,
+        "calls": [cell.binding.calls for cell in cells],
+        "refused": [
+            {LIMIT_NAMES[limit]: calls for limit in Limit if (calls := cell.binding.refused(limit))} for cell in cells
+        ],
+        "backoff_ms": [cell.binding.backoff_ms for cell in cells],
+        "queued_ms": [cell.binding.queued_ms for cell in cells],
+        "served": {mode.name.lower(): [cell.binding.served[mode] for cell in cells] for mode in Mode},
+        "caches": [cell.caches.created for cell in cells],
+        "unread_caches": [cell.caches.unread and cell.caches.unread.caches for cell in cells],
+        "refused_contexts": [cell.caches.refused for cell in cells],
         "jobs": [cell.jobs for cell in cells],
+        "job_waits_ms": [int(cell.turnaround.before_ms.sum()) for cell in cells],
     }
 
 

@@ -94,6 +94,18 @@ def test_the_google_versions_differ_in_their_prices_only(name):
         assert sim.rate(ledger, sim.load_book("guide")).total == GUIDE[name, arm.name]
 
 
+@pytest.mark.parametrize(("tier", "jobs"), [(1, 2 * -(-2_500 // 29)), (2, 2), (3, 2)])
+def test_a_usage_tier_moves_the_guides_answers_and_not_its_bill(tier, jobs):
+    """Scenario 3 by batch on Flash costs $75.75 in every tier: two jobs of 2,500 queries, or 29 at a time in tier 1.
+
+    3M enqueued tokens hold 29 x 101,000. It begins in September, so that the last of them run before the redirect.
+    """
+    alone = ("start=2026-09-01T20:00:00Z", "strategies={batch={}}", f"project.tier={tier}")
+    (cell,) = cells(ran(f"{S3}-google", sets=(*alone, 'strategies.batch.window="1h"')), "batch")
+    assert cell.total_usd == GUIDE[S3, "batch"]
+    assert cell.jobs == {"succeeded": jobs}
+
+
 def samples(name, strategy, replications=30):
     """Return a strategy's dollars over replications of a stochastic version, run alone."""
     scenario = sim.load(f"{name}-stochastic")

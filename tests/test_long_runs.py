@@ -19,6 +19,10 @@ _TWINS = [
     "test_implicit_cache.py::test_the_engine_equals_the_token_by_token_twin",
     "test_batch_machine.py::test_the_batch_flow_equals_its_twin",
     "test_batch_machine.py::test_batch_with_caches_equals_its_twin",
+    "test_batch_machine.py::test_every_limit_of_batch_equals_its_twin",
+    "test_calls_machine.py::test_standard_calls_equal_their_twin",
+    "test_calls_machine.py::test_flex_and_priority_equal_their_twin",
+    "test_calls_machine.py::test_everything_at_once_equals_its_twin",
 ]
 
 

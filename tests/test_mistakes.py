@@ -148,6 +148,7 @@ def late_shares(*sets):
 def test_a_batch_misses_its_deadline_as_often_as_its_turnaround_is_longer():
     """The late share is P(turnaround > deadline) of the assumed mixture; as if every job ended, it is rejected."""
     alone = ("strategies.batch.size=1", "service.batch.failure_chance=0.0", 'strategies.batch.poll="1s"')
+    alone += ("service.batch.jobs=unlimited",)  # a job of each report would wait for room among 100
     shares = late_shares(*alone, "strategies.batch.attempts=1")
     assert agrees(shares, late_jobs(6))
     assert not agrees(shares, late_jobs(6) - 0.03)  # as if every job ended

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,7 @@ def call(capsys, tmp_path, monkeypatch):
         (
             "strategies.explict.ttl=1h",
             "--set strategies.explict.ttl=1h: strategies.explict.kind: unknown kind; did you mean 'explicit'? "
-            "allowed: batch, explicit, hybrid, implicit, none, routed; got 'explict'",
+            "allowed: batch, explicit, flex, hybrid, implicit, none, priority, routed; got 'explict'",
         ),
         (
             "strategies.explicit.renew=margin:2h",
@@ -208,6 +209,14 @@ def test_names_are_printed_as_they_are(call):
     assert ":smile: [b]" in out
 
 
+def test_rate_names_the_terms_that_it_bills_by(call):
+    """The caption has the contested terms in words, with what was chosen of them."""
+    assert call("run", "desk.toml", "--keep-requests", "--replications", "1", "--out", "runs")[0] == 0
+    (folder,) = Path("runs/desk").iterdir()
+    out = " ".join(call("rate", str(folder), "--creation", "free")[1].split())
+    assert "Exact under book google: creation free, storage lifetime, batch cached published" in out
+
+
 def test_no_price_of_the_catalogue_is_broken(call):
     """Where there is no terminal every price stands on one line, whole; on a date without prices words say so."""
     document = json.loads(call("prices", "--json")[1])
@@ -218,6 +227,16 @@ def test_no_price_of_the_catalogue_is_broken(call):
         if "batch_cached" in prices:
             assert f"{prices['batch_input']}/{prices['batch_output']}/{prices['batch_cached']}" in out
     assert "No model has a price on that date." in call("prices", "--date", "1990-01-01")[1]
+
+
+def test_the_tables_of_the_readme_are_a_scenario():
+    """What the README shows of scenario files can be copied as it stands, and runs without a warning."""
+    readme = (Path(sim.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^```toml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert len(tables) == 2
+    shown = read_scenario(parse("".join(tables).encode(), "readme.toml"), "readme")
+    assert shown.spec.project.tier == "1"
+    assert sim.run(shown, replications=2).warnings == ()
 
 
 # ---------------------------------------------------------------- closed and full outputs

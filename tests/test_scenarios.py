@@ -1,16 +1,18 @@
 """The shipped scenarios: each loads, asks one question, settles every request, and varies where it is random."""
 
+import itertools
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from shipped import cells, costs, ran
 
 import sim
 from sim import stats
 from sim.experiments.cheapest import cheapest
+from sim.experiments.replay import USUAL
 from sim.scenario import shipped
-from sim.strategies import STRATEGIES
 from sim.units import DAY
 
 GUIDE = ("guide-1-document-analysis", "guide-2-nightly-records", "guide-3-shared-knowledge-base")
@@ -22,14 +24,29 @@ MISTAKES = (
     "mistake-5-batch-with-a-deadline",
     "mistake-6-changing-content",
 )
+SERVICE = (
+    "burst-and-backoff",
+    "cache-expires-before-the-batch",
+    "chat-with-history",
+    "flex-or-batch",
+    "price-change-in-december",
+    "priority-under-load",
+    "tier-1-queue",
+    "video-questions",
+)
 VERSIONS = tuple(name + version for name in GUIDE for version in ("", "-google", "-stochastic"))
-NAMES = sorted((*VERSIONS, *MISTAKES, "mixed-day", "quickstart"))
+NAMES = sorted((*VERSIONS, *MISTAKES, *SERVICE, "mixed-day", "quickstart"))
 STOCHASTIC = [name for name in NAMES if not name.startswith("guide") or name.endswith("stochastic")]
 WITHOUT_CHANCE = [name for name in NAMES if name not in STOCHASTIC]
 SURE = 1 - 1e-6  # level of the intervals that must lie on one side of zero
 
-# What a run must warn of, because it is the mistake.
-WARNED = {"mistake-2-below-the-minimum": "below_the_minimum on gemini-2.5-flash caches nothing"}
+# Its requests are the same in every replication, so its bill is too; what varies is how long its jobs take.
+SAME_BILL = "tier-1-queue"
+
+# What a run must warn of: the mistake that it is there to show.
+WARNED = {
+    "mistake-2-below-the-minimum": ["below_the_minimum on gemini-2.5-flash caches nothing"],
+}
 
 
 def test_the_shipped_scenarios_are_those_that_are_tested():
@@ -49,10 +66,9 @@ def test_a_scenario_asks_one_question(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_scenario_runs_without_a_warning_that_reveals_a_mistake(name):
-    """A run warns of nothing, but for the one mistake that it is there to show."""
-    warnings = ran(name, 2).warnings
-    assert len(warnings) == (name in WARNED)
-    assert all(warning.startswith(WARNED[name]) for warning in warnings)
+    """A run warns of nothing but of what it is there to show."""
+    pairs = zip(ran(name, 2).warnings, WARNED.get(name, []), strict=True)
+    assert all(warning.startswith(expected) for warning, expected in pairs)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,7 +77,7 @@ def test_every_request_of_a_scenario_ends_in_one_state(name):
     result = ran(name, 2)
     counts = set()
     for strategy in result.strategies:
-        for cell in cells(result, strategy):
+        for cell in (cell for model in result.models for cell in result.of(strategy, model)):
             for stream in cell.streams:
                 assert stream.done + stream.failed + stream.expired == stream.total > 0
                 assert stream.pending == 0
@@ -71,12 +87,27 @@ def test_every_request_of_a_scenario_ends_in_one_state(name):
 
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_a_stochastic_scenario_varies_under_every_strategy(name):
-    """The cost of every strategy differs between two replications, and the scenario asks for 30."""
+    """Two replications of every strategy and model differ in cost, or else in latency; the scenario asks for 30."""
     result = ran(name, 2)
     assert result.random
-    assert sim.load(name).replications == 30
+    assert sim.load(name).replications == (10 if name == SAME_BILL else 30)
     for strategy in result.strategies:
-        assert len(set(costs(result, strategy))) == 2, strategy
+        for model in result.models:
+            first, second = result.of(strategy, model)
+            assert (first.total_usd == second.total_usd) == (name == SAME_BILL), (strategy, model)
+            assert not np.array_equal(first.streams[0].latency_ms, second.streams[0].latency_ms)
+
+
+@pytest.mark.parametrize("name", SERVICE)
+def test_a_scenario_of_the_service_tells_its_arms_apart(name):
+    """No two arms are alike in all that a reader sees: bill, answers in time, and latencies of each request."""
+    result = ran(name, 5)
+    for model in result.models:
+        seen = [
+            [(cell.total_usd, *(s.latency_ms.tobytes() for s in cell.streams)) for cell in result.of(strategy, model)]
+            for strategy in result.strategies
+        ]
+        assert all(one != other for one, other in itertools.combinations(seen, 2))
 
 
 @pytest.mark.parametrize("name", WITHOUT_CHANCE)
@@ -91,7 +122,7 @@ def test_a_scenario_without_chance_says_so(name):
 def test_the_quickstart_is_the_main_job():
     """At least 1,000 requests a replication over at least a day, 30 replications, and all six strategies."""
     scenario, result = sim.load("quickstart"), ran("quickstart", 30)
-    assert set(result.strategies) == set(STRATEGIES)
+    assert set(result.strategies) == set(USUAL)
     assert scenario.replications == result.replications == 30
     assert scenario.spec.workload.horizon >= DAY
     for cell in cells(result, "none"):

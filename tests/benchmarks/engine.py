@@ -5,6 +5,9 @@
 Prints requests a second of every strategy, the same for a naive SimPy model (a process a request) of the same
 explicit-cache workload with the ratio of the two, the rate of realisation, and the peak memory of one strategy's run of
 many requests, each in a process of its own. The contestants take turns, so that a slow spell of the machine meets all.
+
+Then the same strategies under quotas and retries: a project whose limits refuse a good part of the calls. There the
+rate is that of attempts, refused ones included, and the ratio that to the strategy's own rate without limits.
 """
 
 import argparse
@@ -26,11 +29,34 @@ from sim.scenario import Scenario, read_scenario
 from sim.trace import Ints, Trace
 
 STRATEGIES = ("none", "implicit", "explicit", "batch", "hybrid", "routed")
+LIMITED = ("none", "implicit", "explicit", "flex", "priority")
 TTL_MS = 3_600_000
 
 
-def scenario(requests: int) -> Scenario:
-    """Return Poisson questions on 200 documents over a day, with about so many requests."""
+def scenario(requests: int, *, limited: bool = False) -> Scenario:
+    """Return Poisson questions on 200 documents over a day, with about so many requests.
+
+    ``limited``: a project that may ask for a third more than is asked for on average, so that many calls are refused
+    now and then; every limit is on, and so are the client's retries, its time-outs and its slots.
+    """
+    a_minute = max(2, requests * 4 // 3 // 1_440)
+    limits = f"""
+[project.limits]
+requests_per_minute = {a_minute}
+tokens_per_minute = {a_minute * 25_000}
+requests_per_day = {requests * 10}
+usd_per_10_minutes = 1e6
+concurrent_requests = {max(2, a_minute // 2)}
+burst = "5s"
+[client]
+attempts = 12
+timeout = "2m"
+concurrency = {max(4, a_minute * 2)}
+[service.overload]
+every = "3h"
+lasts = "10m"
+shed_chance = 0.5
+"""
     text = f"""
 question = "How fast is the engine?"
 start = "2026-11-23T00:00:00Z"
@@ -53,6 +79,9 @@ explicit = {{ delete = "never", set = {{ "service.implicit.on" = false }} }}
 batch = {{}}
 hybrid = {{}}
 routed = {{}}
+flex = {{}}
+priority = {{}}
+{limits if limited else ""}
 """
     return read_scenario(parse(text.encode(), "benchmark"), "benchmark")
 
@@ -69,7 +98,7 @@ def engine_work(asked: Scenario, trace: Trace) -> dict[str, Callable[[], object]
 
     def of(pair: Pair) -> Callable[[], object]:
         attempts = pair.plan.batch.attempts if pair.plan.batch else 0
-        return lambda: reference(trace, pair.plan, pair.rules, prepare(trace, pair.arm.service, attempts))
+        return lambda: reference(trace, pair.plan, pair.rules, prepare(trace, pair.arm.service, 2 * attempts))
 
     return {pair.arm.name: of(pair) for pair in pairs_of(asked, None)}
 
@@ -112,14 +141,28 @@ def main() -> None:
     trace = sim.realise(asked)
     work = {"naive SimPy, explicit": naive_work(asked, trace)}
     work |= {f"reference, {name}": run for name, run in engine_work(asked, trace).items()}
+    limited = scenario(given.requests, limited=True)
+    work |= {f"limited, {name}": run for name, run in engine_work(limited, trace).items() if name in LIMITED}
     rounds = [{name: seconds_of(run) for name, run in work.items()} for _ in range(given.repeat)]
     realising = min(seconds_of(lambda: sim.realise(asked)) for _ in range(given.repeat))
     print(f"{trace.requests:,} requests; rates: best of {given.repeat} rounds, ratios: median of the rounds")
     print(f"{'realisation':24}{trace.requests / realising:12,.0f} requests/s")
-    for name in work:
+    for name in (name for name in work if not name.startswith("limited")):
         rate = trace.requests / min(seconds[name] for seconds in rounds)
         ratio = statistics.median(seconds["naive SimPy, explicit"] / seconds[name] for seconds in rounds)
         print(f"{name:24}{rate:12,.0f} requests/s{ratio:8.2f} x naive")
+    for name in LIMITED:
+        attempts = int(sim.simulate(limited, name).attempts.sum())
+        rate = attempts / min(seconds[f"limited, {name}"] for seconds in rounds)
+        calls = {"limited": attempts, "reference": trace.requests}
+        ratio = statistics.median(
+            (calls["limited"] / seconds[f"limited, {name}"]) / (calls["reference"] / seconds[f"reference, {name}"])
+            for seconds in rounds
+        )
+        per_request = attempts / trace.requests
+        print(
+            f"{'limited, ' + name:24}{rate:12,.0f} attempts/s{ratio:8.2f} x without limits, {per_request:.2f} a request"
+        )
     for name in STRATEGIES if given.memory else ():
         print(f"{'memory, ' + name:24}{peak_mb(name, given.memory):12,.0f} MB at {given.memory:,} requests")
 
