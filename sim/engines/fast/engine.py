@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sim.engines.conservation import assert_conserved
-from sim.engines.fast import asked, batch, calls, client, clock, explicit, metered, tables
+from sim.engines.fast import asked, batch, calls, client, clock, collection, explicit, metered, tables
 from sim.engines.fast.compile import kernel, loop
 from sim.engines.fast.decide import compiled
 from sim.engines.fast.ends import settle
@@ -33,8 +33,8 @@ def _ask(w: World, request: int, decide: Any) -> None:
     mode, use = client.decided(w, request, decide)
     if w[0].batches and mode == _BATCH:
         tables.callers(w)[request].batch_use = use
-        batch.guarded(w, request)
-        batch.collect(w, request)
+        collection.guarded(w, request)
+        collection.collect(w, request)
     else:
         client.call(w, request, mode, use)
 
@@ -83,15 +83,15 @@ def _happen_in_batch(w: World, what: int, request: int, payload: int) -> None:
         batch.fall_back(w, request)
     elif what == clock.SENT:
         if payload == w[0].collection:
-            batch.send(w)
+            collection.send(w)
     elif what == clock.MADE:
-        batch.create(w, payload)
+        collection.create(w, payload)
     elif what == clock.ORPHANED:
         batch.orphan_ends(w, payload)
     elif what == clock.LOST:
-        batch.lost(w, payload)
+        collection.lost(w, payload)
     else:
-        batch.send(w)
+        collection.send(w)
 
 
 @kernel

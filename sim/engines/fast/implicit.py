@@ -1,6 +1,6 @@
 """The service's own cache: prefixes that earlier prompts left, each live for a while in the cell that served it."""
 
-from sim.engines.fast import asked, tables
+from sim.engines.fast import asked, heap, tables
 from sim.engines.fast.compile import kernel
 from sim.engines.fast.memory import World
 from sim.engines.laws.prefix import audio_of, chance_of, hit_tokens
@@ -47,51 +47,19 @@ def leave(w: World, request: int, available: int, cap: int) -> None:
     """Make a request's prefix available from an instant that is not past, until its model ends (-1 = never)."""
     if asked.leaf(w)[request] < 0 or 0 <= cap <= available:
         return
-    heap, at = tables.cell_coming(w), w[0].coming
-    w[0].coming = at + 1
-    while at > 0:
-        above = (at - 1) >> 1
-        if heap[above, 0] < available or (heap[above, 0] == available and heap[above, 1] < request):
-            break
-        heap[at, 0], heap[at, 1], heap[at, 2] = heap[above, 0], heap[above, 1], heap[above, 2]
-        at = above
-    heap[at, 0], heap[at, 1], heap[at, 2] = available, request, cap
+    w[0].coming = heap.push(tables.cell_coming(w), w[0].coming, available, request, cap, 0)
 
 
 @kernel
 def _store_until(w: World, now: int) -> None:
-    heap = tables.cell_coming(w)
-    while w[0].coming > 0 and heap[0, 0] <= now:
-        instant, request, cap = heap[0, 0], heap[0, 1], heap[0, 2]
-        _pop(w)
+    coming = tables.cell_coming(w)
+    while w[0].coming > 0 and coming[0, 0] <= now:
+        instant, request, cap = coming[0, 0], coming[0, 1], coming[0, 2]
+        w[0].coming = heap.pop(coming, w[0].coming)
         until = instant + asked.retention(w)[request]
         if 0 <= cap < until:
             until = cap
         _store(w, asked.cell(w)[request] * w[0].nodes, asked.leaf(w)[request], instant, until)
-
-
-@kernel
-def _pop(w: World) -> None:
-    heap, count = tables.cell_coming(w), w[0].coming - 1
-    w[0].coming = count
-    if count == 0:
-        return
-    instant, request, cap = heap[count, 0], heap[count, 1], heap[count, 2]
-    at = 0
-    while True:
-        below = 2 * at + 1
-        if below >= count:
-            break
-        other = below + 1
-        if other < count and (
-            heap[other, 0] < heap[below, 0] or (heap[other, 0] == heap[below, 0] and heap[other, 1] < heap[below, 1])
-        ):
-            below = other
-        if instant < heap[below, 0] or (instant == heap[below, 0] and request < heap[below, 1]):
-            break
-        heap[at, 0], heap[at, 1], heap[at, 2] = heap[below, 0], heap[below, 1], heap[below, 2]
-        at = below
-    heap[at, 0], heap[at, 1], heap[at, 2] = instant, request, cap
 
 
 @kernel

@@ -206,6 +206,6 @@ cell_seen = column("cell_seen")  # (cells x k,) and how often it was left in thi
 
 steps = matrix("steps", 2)  # chances of a hit: from tokens, threshold
 heap = matrix("heap", 4)  # time, rank, what, payload
-cell_coming = matrix("cell_coming", 3)  # a heap of prefixes: instant, request, end of its model
+cell_coming = matrix("cell_coming", 4)  # a heap of prefixes: instant, request, end of its model
 spends = matrix("spends", 2)  # instant and weight of a call
 refusals = matrix("refusals", 10)  # by hour and Limit

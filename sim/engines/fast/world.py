@@ -200,7 +200,7 @@ def _of_state(trace: Trace, plan: Plan, rules: Rules, physics: Physics, above: I
         "collected": np.empty(n, dtype=np.int64),
         "cell_until": _column(cells),
         "cell_seen": _column(cells),
-        "cell_coming": np.empty((2 * n + 64, 3), dtype=np.int64),
+        "cell_coming": np.empty((2 * n + 64, 4), dtype=np.int64),
         "heap": np.empty((8 * n + 4 * submissions + 64, 4), dtype=np.int64),
         "spends": np.empty((n + 64, 2), dtype=np.int64),
         "refusals": np.zeros((hours, LIMITS), dtype=np.int64),
