@@ -59,6 +59,7 @@ class Twin(Calls):
         self.begin()
         self.until_quiet()
         while self.pot:
+            self.mark("what is left over is sent at the end")
             self.now = max(self.now, self.trace.horizon)
             self.close()
             self.until_quiet()
@@ -108,12 +109,16 @@ class Twin(Calls):
             members = [request for request in members if request not in self.gone]
             fit = self.fitting(members)
             if members and not fit:
+                self.mark("a request is too large for any job")
                 self.too_large(members[0])
                 self.line.insert(0, (members[1:], closed))
             elif members and not self.has_room(members[:fit]):
+                self.mark("a job waits for room")
                 self.line.insert(0, (members, closed))
                 return
             elif members:
+                if members[fit:]:
+                    self.mark("a collection is split")
                 self.line.insert(0, (members[fit:], closed))
                 self.depart(members[:fit], closed)
 
@@ -156,6 +161,8 @@ class Twin(Calls):
                 named[request] = cache
                 cache.hold(self.now)
         ready = max([self.now, *(cache.ready for cache in named.values())])
+        if ready > self.now:
+            self.mark("a job waits for its caches")
         if ready == self.now:
             self.create(members, named, closed)
         else:
@@ -169,6 +176,8 @@ class Twin(Calls):
         for request in gone:
             if request in named:
                 named.pop(request).release(self.now)
+        if gone:
+            self.mark("claimed while its job's caches were created")
         self.give_back(gone, jobs=int(not kept))
         if kept:
             self.create(kept, named, closed)
@@ -185,7 +194,10 @@ class Twin(Calls):
             self.again.discard(request)
         job.created, job.number = self.now, {request: self.asked[request].created for request in members}
         takes = int(self.physics.turnaround_ms[job.number[first] - 1][first])
+        if again:
+            self.mark("a job is created again")
         if takes > 0 and self.within(self.physics.slow):
+            self.mark("a job is created while batch is slow")
             takes = max(1, int(Fraction(takes * batch.slow_factor, 65_536)))
         job.started, job.end, job.how = timeline(self.now, takes, batch)
         job.running = self.now + takes - job.started
@@ -193,6 +205,8 @@ class Twin(Calls):
         if job.started >= 0:
             self.later(job.started, BEGIN, first, RUN, lambda: self.run(job))
         lost = not again and redraw(int(self.trace.reply[first]), job.number[first]) < batch.lost_reply
+        if lost:
+            self.mark("a lost reply is found out" if self.plan.batch.deduplicate else "a reply is lost")
         if lost and not self.plan.batch.deduplicate:
             job.orphan = True
             self.later(job.end, END, first, ORPHAN, lambda: self.orphan_ends(job))
@@ -212,6 +226,7 @@ class Twin(Calls):
             if cache is not None and not cache.readable(self.now):
                 self.rows[request]["forbidden"] += 1
                 self.count(Limit.FORBIDDEN, self.now)
+                self.mark(f"a job is forbidden because {cache.why_over(self.now)}")
                 job.met[request] = "forbidden"
             elif cache is not None:
                 cache.read(self.now)
@@ -223,6 +238,7 @@ class Twin(Calls):
         if job.started < 0:
             job.let_go(self.now)
         n = len(job.members)
+        self.mark(f"a job {('ends', 'is stopped', 'expires')[job.how]}{' unstarted' if job.started < 0 else ''}")
         if job.how == EXPIRED:
             job.state = JobState.EXPIRED
             return
@@ -239,6 +255,10 @@ class Twin(Calls):
         first, batch = job.members[0], self.rules.batch
         whole = redraw(int(self.trace.turnaround[first]), job.number[first] + SECOND_DRAW) < batch.job_failure
         alone = redraw(int(self.trace.failure[request]), job.number[request]) < batch.failure
+        if whole:
+            self.mark("a job fails as a whole")
+        if alone:
+            self.mark("a request fails in its job")
         return whole or alone or job.met.get(request) == "forbidden"
 
     def see(self, job):
@@ -249,6 +269,7 @@ class Twin(Calls):
         self.give_back(job.members, jobs=1)
         for request in job.members:
             if request in job.answered and request in self.gone:
+                self.mark("a claimed request is answered by its job too")
                 self.duplicates.append((request, job, self.now))
             elif request in job.answered:
                 cache = job.met.get(request)
@@ -264,6 +285,7 @@ class Twin(Calls):
         if job.met.get(request) == "forbidden":
             self.asked[request].use = CacheUse.NONE
         if self.asked[request].jobs < self.plan.batch.attempts:
+            self.mark("a request is collected again")
             self.collect(request)
             return
         self.unanswered(request)
@@ -274,6 +296,8 @@ class Twin(Calls):
 
     def orphan_ends(self, job):
         self.finish(job)
+        if job.answered:
+            self.mark("an orphan's answers are billed")
         self.duplicates += [(request, job, self.now) for request in job.answered]
         self.give_back(job.members, jobs=1)
         self.move_line()
@@ -288,7 +312,10 @@ class Twin(Calls):
         if self.rows[request]["status"] != Status.PENDING:
             return
         self.gone.add(request)
+        if any(request in members for members, _ in self.line):
+            self.mark("claimed in the line")
         if request in self.pot:
+            self.mark("claimed in the collection")
             self.pot.remove(request)
             self.pot_number += not self.pot
         emptied = []
@@ -297,6 +324,7 @@ class Twin(Calls):
                 job.open.discard(request)
                 emptied += [job] * (not job.open and self.now >= job.known)
         for job in emptied:
+            self.mark("a pending job is cancelled")
             job.state, job.end, job.started = JobState.CANCELLED, self.now, -1
             job.let_go(self.now)
             self.give_back(job.members, jobs=1)

@@ -41,6 +41,7 @@ class Calls:
         self.caches, self.current, self.sightings = [], {}, {}
         self.slots_used, self.queue, self.since = 0, [], {}
         self.quotas, self.accounts, self.refusals = {}, {}, {}
+        self.marks = set()  # what has happened, in words
 
     # ------------------------------------------------------------ time
 
@@ -72,7 +73,11 @@ class Calls:
         edges = episodes.tolist()
         return any(start <= self.now < end for start, end in zip(edges[::2], edges[1::2], strict=True))
 
+    def mark(self, what):
+        self.marks.add(what)
+
     def count(self, limit, at):
+        self.mark(f"refused by {Limit(limit).name}")
         key = (int(limit), at // HOUR)
         self.refusals[key] = self.refusals.get(key, 0) + 1
 
@@ -118,6 +123,8 @@ class Calls:
         for node in reversed(self.asked[request].upwards):
             cache = self.believed(node)
             if cache is not None and cache.ready <= self.now:
+                if node != self.asked[request].target:
+                    self.mark("a cache above the context is read instead")
                 return cache
         return None
 
@@ -135,6 +142,10 @@ class Calls:
     def create_cache(self, node, tokens, request):
         epoch = self.epoch()
         ready = self.now + self.takes(tokens, 0, 0, int(self.physics.slowness[request]))
+        if node in self.current or any(cache.node == node for cache in self.caches):
+            self.mark("a cache is created anew")
+        if tokens > int(self.trace.depth[node]):
+            self.mark("a cache is padded")
         ends = FOREVER if epoch.until < 0 else epoch.until, int(self.trace.replaced[node])
         cache = CacheTwin(self.plan.cache, node, tokens, self.now, ready, ends, request)
         cache.model = epoch.model
@@ -181,12 +192,14 @@ class Calls:
     def free(self):
         self.slots_used -= 1
         if self.queue:
+            self.mark("a slot is handed on")
             request = self.queue.pop(0)
             self.rows[request]["queued"] = self.now - self.since[request]
             self.take_slot(request)
 
     def give_up(self, request):
         if request in self.queue:
+            self.mark("given up in the queue")
             self.queue.remove(request)
             self.rows[request]["queued"] = self.now - self.since[request]
             self.fail(request, self.now)
@@ -196,23 +209,28 @@ class Calls:
     def start(self, request):
         deadline = self.deadline(request)
         if self.now >= deadline:
+            self.mark("given up before a call")
             self.fail(request, self.now)
             return
         cache = self.wanted(request)
         if cache is not None and cache.ready > self.now:
             if self.plan.cache.wait or cache.creator == request:
+                self.mark("a call waits for a cache" if cache.creator != request else "a call creates a cache")
                 at = min(cache.ready, deadline)
                 self.later(at, BEGIN, request, ASK, lambda: self.send(request, self.deepest(request)))
                 return
+            self.mark("a call does not wait for a cache")
             cache = self.deepest(request)
         self.send(request, cache)
 
     def send(self, request, cache):
         asked, row, flex = self.asked[request], self.rows[request], self.asked[request].mode == Mode.FLEX
         if self.now >= self.deadline(request):
+            self.mark("given up while its cache was created")
             self.fail(request, self.now)
             return
         if flex and self.now >= self.flex_until(request):
+            self.mark("too late for flex")
             self.after(request, self.now, 0)
             return
         asked.calls, asked.tries, row["attempts"] = asked.calls + 1, asked.tries + 1, row["attempts"] + 1
@@ -232,6 +250,7 @@ class Calls:
             return
         starts = self.now + int(self.physics.queueing_ms[request])
         if starts >= ends:
+            self.mark("hung up in the queue of flex")
             self.hang_up(request, ends)
         else:
             self.later(starts, BEGIN, request, SERVE, lambda: self.serve(request, cache, tier, ends))
@@ -256,8 +275,9 @@ class Calls:
         asked, shed = self.asked[request], int(self.trace.shed[request])
         if asked.mode == Mode.PRIORITY:
             state, limits = self.quota(Mode.PRIORITY)
-            if state.ask(limits, self.now, tokens) is None:
+            if (refusal := state.ask(limits, self.now, tokens)) is None:
                 return Mode.PRIORITY, None
+            self.mark(f"priority has no room by {refusal[0].name}")
             self.count(Limit.PRIORITY, self.now)
         tier = Mode.FLEX if asked.mode == Mode.FLEX else Mode.STANDARD
         if self.within(self.physics.overload) and redraw(shed, asked.calls) < self.rules.overload.shed:
@@ -277,14 +297,18 @@ class Calls:
         if cache is not None:
             cache.read(self.now)
         slowness = int(self.physics.slowness[request])
-        if tier != Mode.PRIORITY and self.within(self.physics.overload):
+        if self.within(self.physics.overload) and tier == Mode.PRIORITY:
+            self.mark("priority does not notice an overload")
+        elif self.within(self.physics.overload) and self.rules.overload.slowdown > 65_536:
+            self.mark("an overload slows an answer down")
             slowness = int(Fraction(slowness * self.rules.overload.slowdown, 65_536))
         done = self.now + self.takes(prompt - cached, cached, output, slowness)
         state, limits = self.quota(tier)
         state.weighed.append((self.now, weight(limits.weights[tier], prompt, cached, output)))
         flight = object()
         state.flying.append(flight)
-        self.later(min(done, ends), END, request, RELEASE, lambda: state.flying.remove(flight))
+        if limits.concurrency >= 0:
+            self.later(min(done, ends), END, request, RELEASE, lambda: state.flying.remove(flight))
         if done > ends:
             self.hang_up(request, ends)
             return
@@ -296,15 +320,21 @@ class Calls:
     def refuse_cache(self, request, cache):
         """403: the cache that the call names is over."""
         asked = self.asked[request]
+        self.mark(f"a call is forbidden because {self.why_over(cache)}")
         self.rows[request]["forbidden"] += 1
         self.count(Limit.FORBIDDEN, self.now)
         if self.current.get(cache.node) is cache:
             del self.current[cache.node]
         if asked.forbidden or not self.rules.explicit.recreate:
+            self.mark("forbidden twice" if asked.forbidden else "forbidden once and never again")
             asked.use = CacheUse.NONE
         asked.forbidden = True
         asked.tries -= 1
         self.later(self.now + self.rules.refusal_ms, BEGIN, request, RETRY, lambda: self.start(request))
+
+    def why_over(self, cache):
+        """Return why a cache is over in truth for which its client takes it."""
+        return "its model is gone" if self.now >= cache.model_end else "the client's own clock is late"
 
     def hang_up(self, request, ends):
         self.rows[request]["timeouts"] += 1
@@ -316,17 +346,26 @@ class Calls:
         asked, client, deadline = self.asked[request], self.rules.client, self.deadline(request)
         if asked.mode == Mode.FLEX:
             over = asked.tries >= self.plan.flex.attempts or known >= self.flex_until(request)
-            if over and self.plan.flex.fallback:
+            if over and not self.plan.flex.fallback:
+                self.mark("flex without a fallback fails")
+            elif over:
+                self.mark("flex falls back")
                 asked.mode, asked.tries = Mode.STANDARD, 0
                 return self.retry(request, min(known, deadline))
         else:
             over = asked.tries >= client.attempts
         if not over:
-            then = known + max(self.sleep(request), delay if client.honour else 0)
+            wait = self.sleep(request)
+            if delay > wait:
+                self.mark("a retry delay is honoured" if client.honour else "a retry delay is ignored")
+            then = known + max(wait, delay if client.honour else 0)
             if asked.mode == Mode.FLEX:
+                if self.flex_until(request) < then:
+                    self.mark("the guard ends a back-off of flex")
                 then = min(then, self.flex_until(request))
             if then < deadline:
                 return self.retry(request, then)
+            self.mark("given up instead of a back-off")
         return self.fail(request, min(known, deadline))
 
     def sleep(self, request):
@@ -370,11 +409,12 @@ class Calls:
 
     def settle(self, request, status, done):
         self.rows[request].update(status=status, done=done)
-        if self.asked[request].slot:
+        if self.asked[request].slot and self.rules.client.concurrency >= 0:
             self.later(done, END, request, FREE, self.free)
         for node in self.contexts(request) if self.plan.cache is not None and self.plan.cache.last_use else ():
             mine = [other for other in range(self.n) if node in self.contexts(other)]
             if all(self.rows[r]["status"] != Status.PENDING for r in mine) and node in self.current:
+                self.mark("a cache is deleted with the last use of its context")
                 self.current[node].deleted = max(self.rows[r]["done"] for r in mine)
         for follower in range(self.n):
             if self.trace.follows[follower] == request:
@@ -385,6 +425,7 @@ class Calls:
             think = int(self.trace.think[follower])
             self.later(self.now + think, BEGIN, follower, ASK, lambda: self.ask(follower))
         else:
+            self.mark("a session ends with a failure")
             self.settle(follower, Status.FAILED, self.now)
 
 

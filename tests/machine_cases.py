@@ -262,7 +262,7 @@ def clients(draw):
         "cap": draw(st.sampled_from([3, 8, 1_000])),
         "jitter": draw(st.integers(0, 2)),
         "honour": draw(st.integers(0, 1)),
-        "timeout": draw(often(1, 3, 10)),
+        "timeout": draw(often(3, 10, 30)),
         "give_up": draw(st.sampled_from([NEVER] * 4 + [0, 5, 20, 100])),
     }
 
@@ -300,8 +300,8 @@ def everything(draw, modes=None, caches=True):
     start = draw(st.sampled_from(STARTS))
     trace = draw(traces(start, caches))
     column = Column(draw, trace.requests)
-    modes = draw(st.sampled_from([1, 2, 4, 8, 3, 5, 9, 15])) if modes is None else modes
-    params = Probe(*[draw(small) for _ in range(4)], modes=modes, caching=draw(small))
+    modes = draw(st.sampled_from([1, 2, 4, 8, 3, 3, 5, 9, 15])) if modes is None else modes
+    params = Probe(*[draw(small) for _ in range(4)], modes=modes, caching=draw(st.sampled_from([1, 2, 3, 3])))
     flex = draw(st.builds(FlexPlan, st.integers(1, 3), often(3, 10), often(0, 5), st.integers(0, 1)))
     batch = draw(batch_plans(start))._replace(inline=draw(st.integers(0, 1)), deduplicate=draw(st.integers(0, 1)))
     cache = draw(fuller_cache_plans(start)) if caches else None
@@ -310,7 +310,7 @@ def everything(draw, modes=None, caches=True):
         "explicit": ExplicitRules(draw(st.integers(0, 1))),
         "flex": FlexRules(draw(st.sampled_from([0, 0, HALF]))),
         "overload": OverloadRules(
-            draw(st.sampled_from([0, HALF, ALWAYS])), draw(st.sampled_from([ONE, 3 * ONE // 2, 3 * ONE]))
+            draw(st.sampled_from([0, 0, HALF, ALWAYS])), draw(st.sampled_from([ONE, 3 * ONE // 2, 3 * ONE]))
         ),
         "refusal_ms": draw(st.integers(1, 2)),
         "days": tuple(start + night for night in draw(st.sampled_from([(), (-5, 10), (0, 11, 200)]))),

@@ -97,8 +97,21 @@ class CacheTwin:
     def released(self):
         """Return when its client ends it: deleted, replaced or idle."""
         idle = self.used + self.plan.idle if self.plan.idle >= 0 and not self.held else FOREVER
-        replaced = self.replaced if self.plan.delete_replaced and self.replaced >= self.born else FOREVER
-        return min(idle, self.deleted, replaced)
+        return min(idle, self.deleted, self.outdated())
+
+    def outdated(self):
+        """Return when its client deletes it because its contents are replaced."""
+        return self.replaced if self.plan.delete_replaced and self.replaced >= self.born else FOREVER
+
+    def why_over(self, now):
+        """Return why it is over for whoever has held it: a cache that is held is not idle."""
+        ends = {
+            "its model is gone": self.model_end,
+            "it has expired": self.expiry,
+            "its contents were replaced": self.outdated(),
+            "its context's last use is over": self.deleted,
+        }
+        return next(why for why, end in ends.items() if now >= end)
 
     def bring_to(self, now):
         """Let its keeper do what falls before now."""

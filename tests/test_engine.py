@@ -67,8 +67,8 @@ def numbered_by(monkeypatch, counter):
     monkeypatch.setattr(clock.simpy, "Environment", environment)
 
 
-@given(cases())
-@settings(max_examples=60, deadline=None)
+@given(cases() | everything())
+@settings(max_examples=100, deadline=None)
 def test_simpys_own_order_moves_nothing(case):
     """Permuting the numbers by which SimPy breaks ties leaves every byte of the ledger as it was."""
     usual = the_bytes(run(*case))

@@ -12,10 +12,10 @@ from worlds import batch_rules, calls, collecting, epoch, implicit_rules, ints, 
 
 from sim.billing import rate
 from sim.engines.reference import run
-from sim.ledger import Ledger, Limit
+from sim.ledger import Ledger, Limit, Mode
 from sim.providers import load_book
 from sim.providers.rules import LatencyLaw, QuotaRules, SpendLaw
-from sim.strategies.decision import NEVER
+from sim.strategies.decision import NEVER, BatchPlan, CacheUse, Decision, FlexPlan
 from sim.trace import REQUEST_COLUMNS
 
 BOOK = load_book("google")
@@ -81,61 +81,110 @@ def test_a_redirect_shifts_along(gaps, by):
     assert all(np.array_equal(moved(getattr(before, name), by), getattr(after, name)) for name in INSTANTS)
 
 
+FAR = 840 * 3_600_000  # ms: whole minutes, hours, days of 24 h, and steps of every grid of these cases
+
+
+@given(everything())
+@settings(max_examples=150, deadline=None)
+def test_a_time_shift_of_everything_moves_instants_and_nothing_else(case):
+    """Quotas, weather, dates of models and contexts, all later by whole days: only instants and their hours move."""
+    trace, strategy, service, what = case
+
+    def at(instants):
+        return tuple(instant + FAR for instant in instants)
+
+    later = trace._replace(arrive=trace.arrive + FAR, horizon=trace.horizon + FAR, replaced=moved(trace.replaced, FAR))
+    cache = strategy.cache._replace(expire_at=at(strategy.cache.expire_at))
+    strategy = strategy._replace(batch=strategy.batch._replace(at=at(strategy.batch.at)), cache=cache)
+    first, *others = (one._replace(until=int(moved(one.until, FAR))) for one in service.epochs)
+    epochs = first, *(one._replace(since=one.since + FAR) for one in others)
+    moved_service = service._replace(epochs=epochs, days=at(service.days))
+    moved_what = what._replace(overload=what.overload + FAR, slow=what.slow + FAR)
+    before, after = run(*case), run(later, strategy, moved_service, moved_what)
+    for name in set(COUNTS) - {"limit_hour"}:
+        assert np.array_equal(getattr(before, name), getattr(after, name)), name
+    for name in INSTANTS:
+        assert np.array_equal(moved(getattr(before, name), FAR), getattr(after, name)), name
+    assert np.array_equal(before.limit_hour + FAR // 3_600_000, after.limit_hour)
+
+
 # ---------------------------------------------------------------- P54 a limit that is never reached is none
 
 
 AMPLE = 10**9
 QUOTAS = ("requests", "tokens", "day", "spend", "concurrency")
 CALLERS = ("concurrency", "timeout", "give_up")
-JOBS = ("jobs", "job_requests", "job_tokens", "inline_tokens", "running_limit", "pending_limit")
+JOBS = ("jobs", "job_requests", "job_tokens", "inline_tokens", "running_limit")
 
 
-def unlimited(service):
-    """The rules without any limit of the service, of its client, or of batch; what expires stays."""
-    epochs = tuple(
-        one._replace(quota=QuotaRules(), priority=QuotaRules(), enqueued_tokens=NEVER) for one in service.epochs
-    )
-    client = service.client._replace(**dict.fromkeys(CALLERS, NEVER))
-    batch = service.batch._replace(**dict.fromkeys(JOBS, NEVER), expires_after=50)
-    return service._replace(epochs=epochs, client=client, batch=batch)
-
-
-def ample(service, name):
-    """The rules with one limit that nothing reaches."""
+def with_limit(case, name, limit):
+    """The case with one of its limits set, in every epoch, and all others as they are."""
+    trace, strategy, service, what = case
     where, field = name.split(".")
-    if where == "client":
-        return service._replace(client=service.client._replace(**{field: AMPLE}))
-    if where == "batch":
-        return service._replace(batch=service.batch._replace(**{field: AMPLE}))
-    if where == "epoch":
-        return service._replace(epochs=tuple(one._replace(**{field: AMPLE}) for one in service.epochs))
-    fixed = int(where == "fixed")
-    quota = QuotaRules(**{field: AMPLE}, fixed_window=fixed)
-    return service._replace(epochs=tuple(one._replace(quota=quota, priority=quota) for one in service.epochs))
+    changed = {field: limit}
+    if where in ("client", "batch"):
+        service = service._replace(**{where: getattr(service, where)._replace(**changed)})
+    elif where == "flex":
+        strategy = strategy._replace(flex=strategy.flex._replace(**changed))
+    elif where == "epoch":
+        service = service._replace(epochs=tuple(one._replace(**changed) for one in service.epochs))
+    else:
+        tiers = ("quota", "priority")
+        epochs = (
+            one._replace(**{tier: getattr(one, tier)._replace(**changed) for tier in tiers}) for one in service.epochs
+        )
+        service = service._replace(epochs=tuple(epochs))
+    return trace, strategy, service, what
 
 
-LIMITS = [f"quota.{name}" for name in QUOTAS] + ["fixed.requests", "fixed.tokens", "epoch.enqueued_tokens"]
+LIMITS = [f"quota.{name}" for name in QUOTAS] + ["epoch.enqueued_tokens", "epoch.explicit_maximum", "flex.timeout"]
 LIMITS += [f"client.{name}" for name in CALLERS] + [f"batch.{name}" for name in JOBS]
 
 
 @pytest.mark.parametrize("name", LIMITS)
 @given(case=everything())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_limit_that_is_never_reached_is_none(name, case):
-    """Whatever else happens, an ample limit leaves every column as it is without it."""
-    trace, strategy, service, what = case
-    free = unlimited(service)
-    before, after = run(trace, strategy, free, what), run(trace, strategy, ample(free, name), what)
-    assert all(np.array_equal(getattr(before, column), getattr(after, column)) for column in (*COUNTS, *INSTANTS))
+    """Beside all other limits, an ample one leaves every column as it is without it."""
+    trace, strategy, *others = case
+    window = strategy.batch._replace(window=5)  # what is left over is sent when nothing else happens: see below
+    timed = (trace, strategy._replace(batch=window), *others)
+    before, after = (run(*with_limit(timed, name, limit)) for limit in (NEVER, AMPLE))
+    for column in (*COUNTS, *INSTANTS):
+        assert np.array_equal(getattr(before, column), getattr(after, column)), column
 
 
-@pytest.mark.parametrize("name", [limit for limit in LIMITS if limit.split(".")[0] in ("quota", "fixed")])
-def test_the_same_limit_binds_when_it_is_small(name):
+def test_every_limit_of_a_quota_is_among_them():
+    """The fields of a quota that are limits are those whose default is none."""
+    none = [name for name, value in QuotaRules()._asdict().items() if value == NEVER]
+    assert sorted(none) == sorted(QUOTAS)
+
+
+@pytest.mark.parametrize("fixed", [0, 1])
+@pytest.mark.parametrize("name", QUOTAS)
+def test_the_same_limit_binds_when_it_is_small(name, fixed):
     """The law above has power: each of these limits refuses something when it is 1."""
-    field = name.split(".")[1]
-    quota = {field: 1, "fixed_window": int(name.startswith("fixed")), "weights": (SpendLaw(1, 1, 1),) * 4}
+    quota = {name: 1, "fixed_window": fixed, "weights": (SpendLaw(1, 1, 1),) * 4}
     ledger = simulate(world([0, 0, 1], fresh=[1, 5, 5]), plan("none"), rules(quota=quota, client={"attempts": 1}))
-    assert ledger.limit_kind.tolist() == [Limit[{"requests": "REQUESTS", "tokens": "TOKENS"}.get(field, field.upper())]]
+    assert ledger.limit_kind.tolist() == [Limit[name.upper()]]
+
+
+# ---------------------------------------------------------------- P58 a higher limit
+
+
+@pytest.mark.parametrize("quota", [{"requests": 1}, {"requests": 1, "fixed_window": 1}, {"day": 1}])
+@given(st.lists(st.sampled_from([0, 1, 7_000, 20_000, 61_000]), max_size=12), st.integers(1, 4), st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_a_higher_limit_lets_no_fewer_calls_pass(quota, gaps, limit, more):
+    """By every instant as many calls have passed, or more, where refused calls vanish."""
+    trace = world(np.cumsum(gaps, dtype=np.int64).tolist())
+    field = next(iter(quota))
+    service = {"days": (0, 30_000, 90_000)}
+    low, high = (
+        simulate(trace, plan("none"), rules(quota=quota | {field: most}, service=service)).done_mask
+        for most in (limit, limit + more)
+    )
+    assert np.all(np.cumsum(high) >= np.cumsum(low))
 
 
 # ---------------------------------------------------------------- P65 unit scale
@@ -257,6 +306,68 @@ def test_two_tenants_add_up(kind, ours, theirs):
     assert bill(both) == bill(one) + bill(two)
     apart = [*zip(rows_l, one.done.tolist(), strict=True), *zip(rows_r, two.done.tolist(), strict=True)]
     assert sorted(zip(rows, both.done.tolist(), strict=True)) == sorted(apart)
+
+
+def by_patience(_params, view):
+    """Two tenants who are told apart by their patience: 1 ms is the one, more the other."""
+    return Decision(Mode(view.patience // 10), CacheUse.NONE)
+
+
+APART = {  # the modes of two tenants, and limits of the one that are not the other's
+    "priority and standard": ((Mode.PRIORITY, Mode.STANDARD), {"quota": {"requests": 6_000, "burst_ms": 20}}),
+    "batch and standard": (
+        (Mode.BATCH, Mode.STANDARD),
+        {
+            "quota": {"requests": 6_000, "burst_ms": 20, "concurrency": 1},
+            "batch": batch_rules(jobs=1),
+            "enqueued_tokens": 12,
+            "client": {"concurrency": 2},
+        },
+    ),
+    "batch and priority": (
+        (Mode.BATCH, Mode.PRIORITY),
+        {"batch": batch_rules(jobs=1), "client": {"concurrency": 1, "give_up": 20}},
+    ),
+}
+TOGETHER = {  # limits that two tenants share
+    "slots": ((Mode.PRIORITY, Mode.STANDARD), {"client": {"concurrency": 1}}),
+    "calls in flight": ((Mode.PRIORITY, Mode.STANDARD), {"quota": {"concurrency": 1}}),
+    "a bucket": ((Mode.FLEX, Mode.STANDARD), {"quota": {"requests": 6_000, "burst_ms": 10}}),
+}
+
+
+def ends_of(rows, modes, limits):
+    """How each tenant's requests end: lists of (status, done, attempts), together or alone."""
+    rows = sorted(rows)
+    trace = world([at for at, _ in rows], patience=[10 * modes[who] for _, who in rows], horizon=100)
+    strategy = plan("none")._replace(
+        decide=by_patience, batch=BatchPlan(window=3, attempts=2), flex=FlexPlan(attempts=1, fallback=0)
+    )
+    ledger = simulate(trace, strategy, rules(**limits), turnaround=9)
+    found = calls(ledger, "status", "done", "attempts", "throttled", "queued")
+    return [[end for end, (_, owner) in zip(found, rows, strict=True) if owner == who] for who in (0, 1)]
+
+
+tenants = st.lists(st.tuples(st.sampled_from([0, 1, 5, 10, 11, 20]), st.integers(0, 1)), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize("name", APART)
+@given(rows=tenants)
+@settings(max_examples=80, deadline=None)
+def test_two_tenants_of_limits_of_their_own_add_up(name, rows):
+    """Together, each fares as it does alone: limits of priority, batch and standard know nothing of each other."""
+    modes, limits = APART[name]
+    alone = [ends_of([row for row in rows if row[1] == who], modes, limits)[who] for who in (0, 1)]
+    assert ends_of(rows, modes, limits) == alone
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_tenants_of_a_shared_limit_do_not_add_up(name):
+    """The law above has power: slots, calls in flight and the bucket of standard and flex calls are shared."""
+    modes, limits = TOGETHER[name]
+    rows = [(0, 0), (0, 1)]
+    alone = [ends_of([row], modes, limits)[row[1]] for row in rows]
+    assert ends_of(rows, modes, limits) != alone
 
 
 # ---------------------------------------------------------------- P69, P71
