@@ -10,14 +10,15 @@ from shipped import FLASH
 from worlds import physics, plan, rules, world
 
 import sim
-from sim.engines.choice import chosen, uncovered
+from sim.engines.choice import chosen, engine_of, uncovered
 from sim.engines.fast.engine import run as fast
 from sim.engines.physics import prepare
 from sim.engines.reference import run as reference
 from sim.engines.witness import assert_equal, first_requests
 from sim.errors import EngineError, InputError
+from sim.experiments import simulate
 from sim.experiments.pairs import pairs_of, realised
-from sim.ledger import Ledger
+from sim.ledger import Ledger, Status
 from sim.scenario import shipped
 from sim.strategies.decision import Decision, View
 from sim.trace import check
@@ -68,6 +69,23 @@ def test_everything_at_once_is_equal(case):
     assert differences(fast(trace, plan, rules, physics), reference(trace, plan, rules, physics)) == []
 
 
+def instants_of(ledger):
+    """Every instant that a ledger names, and the ms after it."""
+    columns = ("arrived", "sent", "done", "duplicate_done", "cache_born", "job_created", "job_started", "job_done")
+    named = {at for name in columns for at in getattr(ledger, name).tolist() if at >= 0}
+    return sorted({0} | named | {at + 1 for at in named})
+
+
+@given(everything(), st.data())
+@settings(max_examples=times(300), deadline=None)
+def test_a_run_that_is_stopped_is_equal(case, data):
+    """Stopped at an instant at which something happens, or just after it, both engines have counted the same."""
+    trace, plan, rules, physics = case
+    case = trace, plan._replace(decide=probe), rules, physics
+    stop = data.draw(st.sampled_from([*instants_of(reference(*case)), trace.horizon]))
+    assert differences(fast(*case, stop=stop), reference(*case, stop=stop)) == []
+
+
 @given(everything())
 @settings(max_examples=200, deadline=None)
 def test_the_probe_that_compiles_is_the_probe(case):
@@ -106,6 +124,20 @@ def test_a_run_gives_the_same_results_on_either_engine():
     assert sim.summarise(slow) == sim.summarise(quick)
 
 
+@pytest.mark.parametrize("name", ["quickstart", "tier-1-queue", "cache-expires-before-the-batch"])
+def test_a_run_that_is_cut_is_compiled_too(name, monkeypatch):
+    """With ``close = "cut"`` every pair runs on the engine that was asked for, with the same ledger."""
+    scenario, asked, pending = sim.load(name, sets=["close=cut"]), [], 0
+    monkeypatch.setattr(simulate, "engine_of", lambda name: asked.append(name) or engine_of(name))
+    for pair in pairs_of(scenario, None):
+        trace = realised(pair.arm, pair.media, None, scenario.seed, 1)
+        made, wanted = (simulate.ledger_of(pair, trace, engine=engine) for engine in ("fast", "reference"))
+        assert differences(made, wanted) == [], (pair.arm.name, pair.model)
+        pending += np.count_nonzero(wanted.status == Status.PENDING)
+    assert pending > 0
+    assert asked == ["fast", "reference"] * len(pairs_of(scenario, None))
+
+
 def test_small_runs_do_not_pay_for_the_start_up():
     """``auto`` takes the reference for little, and the fast engine for much, more of it where nothing is compiled."""
     assert [chosen("auto", runs) for runs in (0, 100_000, 10**8)] == ["reference", "reference", "fast"]
@@ -132,8 +164,8 @@ def test_the_witness_names_the_smallest_trace_that_differs():
     """A fast engine with a fault is caught, with the number of first requests that show it and their rows."""
     trace = world([0, 7, 9, 30, 31], fresh=[5, 6, 7, 8, 9])
 
-    def faulty(part, *others):
-        ledger = reference(part, *others)
+    def faulty(part, *others, stop):
+        ledger = reference(part, *others, stop=stop)
         done = ledger.done.copy()
         done[3:] += 1
         return ledger._replace(done=done)

@@ -1,22 +1,27 @@
 """Which engine runs: the reference, or the compiled one where it covers the run and repays its start-up."""
 
-from collections.abc import Callable
 from importlib import import_module
-from typing import TypeAlias
+from typing import Protocol
 
 from sim.engines.fast.cache import is_warm
 from sim.engines.physics import Physics
 from sim.engines.reference import run as reference
 from sim.ledger import Ledger
 from sim.providers.rules import Rules
-from sim.strategies.decision import Plan
+from sim.strategies.decision import NEVER, Plan
 from sim.trace import Trace
 
 __all__ = ["ENGINES", "Engine", "chosen", "engine_of", "uncovered"]
 
 ENGINES = ("auto", "reference", "fast")
 
-Engine: TypeAlias = Callable[[Trace, Plan, Rules, Physics], Ledger]
+
+class Engine(Protocol):
+    """What runs a strategy on a trace, to its end or up to an instant."""
+
+    def __call__(self, trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int = NEVER) -> Ledger:
+        """Return the ledger of a run."""
+
 
 # Requests times strategies from which the compiled engine is the faster way: measured, the reference does some 60,000 a
 # second; loading compiled kernels takes some 3 s, compiling them some 40 s.

@@ -9,7 +9,7 @@ from sim.engines.physics import Physics
 from sim.errors import EngineError
 from sim.ledger import Ledger
 from sim.providers.rules import Rules
-from sim.strategies.decision import Plan
+from sim.strategies.decision import NEVER, Plan
 from sim.trace import REQUEST_COLUMNS, Trace
 
 __all__ = ["assert_equal", "differences", "first_requests"]
@@ -40,7 +40,9 @@ def first_requests(trace: Trace, physics: Physics, count: int) -> tuple[Trace, P
 _OF_REQUESTS = ("slowness", "retention_ms", "cell", "queueing_ms")
 
 
-def assert_equal(trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, fast: Engine | None = None) -> None:
+def assert_equal(
+    trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int = NEVER, fast: Engine | None = None
+) -> None:
     """Run the first requests of an item on both engines; raise :class:`EngineError` with the smallest that differs.
 
     The smallest part of it is sought by bisection over the number of first requests.
@@ -49,7 +51,7 @@ def assert_equal(trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, fa
 
     def apart(count: int) -> list[str]:
         part, luck = first_requests(trace, physics, count)
-        return differences(compiled(part, plan, rules, luck), reference(part, plan, rules, luck))
+        return differences(*(run(part, plan, rules, luck, stop=stop) for run in (compiled, reference)))
 
     most = min(MOST, trace.requests)
     if not apart(most):

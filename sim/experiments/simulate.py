@@ -3,12 +3,12 @@
 from sim.engines.choice import engine_of, uncovered
 from sim.engines.cut import cut
 from sim.engines.physics import prepare
-from sim.engines.reference import run as reference
 from sim.engines.witness import assert_equal
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.pairs import Pair, media_of, pairs_of, realised, recorded_of
 from sim.ledger import Ledger
 from sim.scenario import Scenario
+from sim.strategies.decision import NEVER
 from sim.trace import Trace
 
 __all__ = ["ledger_of", "realise", "simulate"]
@@ -44,18 +44,21 @@ def simulate(scenario: Scenario, strategy: str, *, model: str | None = None, rep
 def ledger_of(pair: Pair, trace: Trace, *, engine: str = "reference", witness: bool = False) -> Ledger:
     """Return the ledger of a compiled pair on a trace, cut at the horizon where the scenario asks for that.
 
-    ``engine`` is ``reference`` or ``fast``; a run that is cut, or that the fast engine does not cover, takes the
-    reference. With ``witness`` the first requests of a fast run are run on both, and must be equal.
+    ``engine`` is ``reference`` or ``fast``; a run that the fast engine does not cover takes the reference. With
+    ``witness`` the first requests of a fast run are run on both, and must be equal.
     """
     physics = prepare(trace, pair.arm.service, _jobs(pair))
-    if engine == "fast" and not uncovered(trace, pair.plan, pair.rules, physics) and pair.arm.spec.close != "cut":
-        if witness:
-            assert_equal(trace, pair.plan, pair.rules, physics)
-        return engine_of("fast")(trace, pair.plan, pair.rules, physics)
-    ledger = reference(trace, pair.plan, pair.rules, physics)
-    if pair.arm.spec.close != "cut":
-        return ledger
-    return cut(ledger, trace.horizon, reference(trace, pair.plan, pair.rules, physics, stop=trace.horizon))
+    case = trace, pair.plan, pair.rules, physics
+    stops = [trace.horizon] if pair.arm.spec.close == "cut" else []
+    using = "fast" if engine == "fast" and not uncovered(*case) else "reference"
+    if using == "fast" and witness:
+        for stop in (NEVER, *stops):
+            assert_equal(*case, stop=stop)
+    run = engine_of(using)
+    ledger = run(*case)
+    for stop in stops:
+        ledger = cut(ledger, stop, run(*case, stop=stop))
+    return ledger
 
 
 def _jobs(pair: Pair) -> int:

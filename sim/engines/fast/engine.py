@@ -16,12 +16,13 @@ from sim.engines.laws.order import BEGIN, Kind, rank, request_of
 from sim.engines.physics import Physics
 from sim.ledger import Ledger, Mode, Status
 from sim.providers.rules import Rules
-from sim.strategies.decision import Plan
+from sim.strategies.decision import NEVER, Plan
 from sim.trace import Ints, Trace, shared_tokens
 
 __all__ = ["run"]
 
 _OVER, _FULL = 0, 1
+_FOREVER = 1 << 62  # ms
 _BOUNDLESS = ("caches", "cell_coming", "spends", "heap", "refusals")  # tables that may have to grow
 _BATCH, _DONE, _FAILED, _FLEX = int(Mode.BATCH), int(Status.DONE), int(Status.FAILED), int(Mode.FLEX)
 _ASK, _SEND = Kind.ASK, Kind.SEND
@@ -113,8 +114,8 @@ def _full(w: World) -> bool:
 
 
 @loop
-def _run(w: World, decide: Any, longest: int) -> int:
-    """Let everything happen, always the smallest next; stop before an event for which there may be no room."""
+def _run(w: World, decide: Any, longest: int, stop: int) -> int:
+    """Let everything happen before ``stop``, always the smallest next; pause where there may be no room for it."""
     n, heap, hours = w[0].requests, tables.heap(w), len(tables.refusals(w))
     arrive, follows, arrival = asked.arrive(w), asked.follows(w), w[0].arrival
     while True:
@@ -134,6 +135,8 @@ def _run(w: World, decide: Any, longest: int) -> int:
             clock.push(w, max(w[0].now, w[0].horizon), BEGIN, n, _SEND, clock.FLUSHED, 0)
             continue
         else:
+            return _OVER
+        if time >= stop:
             return _OVER
         if _full(w) or (time + longest) // 3_600_000 + 2 > hours:
             return _FULL
@@ -158,24 +161,36 @@ def _count_contexts(w: World) -> None:
 
 
 @loop
-def _close(w: World, last_arrival: int, until: Ints, committed: Ints) -> None:
+def _close(w: World, last_arrival: int) -> None:
     """Settle every cache: no renewal comes after the last arrival and the last question for the cache."""
     for row in range(w[0].caches):
         explicit.keep(w, row, max(last_arrival, tables.caches(w)[row].used) + 1)
+
+
+@loop
+def _ends(w: World, until: Ints, committed: Ints) -> None:
+    """Fill in when each cache ended, and what was asked for last."""
+    for row in range(w[0].caches):
         until[row] = max(tables.caches(w)[row].born, explicit.ends(w, row))
         committed[row] = explicit.committed(w, row)
 
 
-def run(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> Ledger:
-    """Return the ledger of a run, equal to that of the reference engine in every integer of every column."""
+def run(trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int = NEVER) -> Ledger:
+    """Return the ledger of a run, equal to that of the reference engine in every integer of every column.
+
+    ``stop`` lets nothing happen from this ms on, -1 = never stop: only what the ledger counts is of use then.
+    """
     memory = build(trace, plan, rules, physics)
     decide: Callable[..., Any] = compiled(plan.decide)
     if memory.w[0].last_use:
         _count_contexts(memory.w)
     longest = max(rules.client.timeout, int(memory.w[0].flex_timeout), 0)
-    while _run(memory.w, decide, longest) == _FULL:
+    while _run(memory.w, decide, longest, _FOREVER if stop == NEVER else stop) == _FULL:
         for name in _BOUNDLESS:
             memory.grow(name)
+    if stop != NEVER:
+        return _ledger(trace, memory, rules)
+    _close(memory.w, int(memory.tables["metered_arrived"].max(initial=0)))
     return assert_conserved(trace, _ledger(trace, memory, rules))
 
 
@@ -215,7 +230,7 @@ def _duplicates(trace: Trace, tables: dict[str, Any], count: int) -> dict[str, I
 
 def _caches(trace: Trace, memory: Memory, count: int) -> dict[str, Ints]:
     until, committed = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    _close(memory.w, int(memory.tables["metered_arrived"].max(initial=0)), until, committed)
+    _ends(memory.w, until, committed)
     rows = memory.tables["caches"][:count]
     names = ("model", "tokens", "born", "reads")
     return {
