@@ -17,6 +17,7 @@ from sim.cli.study import (
     Sets,
     conclude,
     examined,
+    note,
     progress_bar,
     read_replications,
     read_seed,
@@ -83,7 +84,12 @@ def replay(
     )
     with progress_bar() as progress:
         result = run_scenario(
-            scenario, baseline=baseline, keep_requests=keep_requests, engine=engine, progress=progress
+            scenario,
+            baseline=baseline,
+            keep_requests=keep_requests,
+            engine=engine,
+            progress=progress,
+            notice=note,
         )
         conclude(scenario, result, sets=overrides, out=out, as_json=as_json)
 

@@ -17,6 +17,7 @@ from sim.cli.study import (
     Sets,
     conclude,
     examined,
+    note,
     progress_bar,
     read_replications,
     read_seed,
@@ -64,5 +65,6 @@ def run(
             keep_requests=keep_requests,
             engine=engine,
             progress=progress,
+            notice=note,
         )
         conclude(loaded, result, sets=overrides, out=out, as_json=as_json)

@@ -25,6 +25,7 @@ from sim.store import Record, prepare, save
 __all__ = [
     "conclude",
     "examined",
+    "note",
     "progress_bar",
     "read_replications",
     "read_seed",
@@ -116,6 +117,11 @@ def examined(arguments: Arguments, read: Callable[[], Scenario], baseline: str |
     arguments.check()
     assert scenario is not None  # noqa: S101 - `check` raised otherwise
     return scenario
+
+
+def note(sentence: str) -> None:
+    """Tell on stderr what is known before the results are there; a progress bar stays below it."""
+    print(f"gcsim: {sentence}", file=sys.stderr)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
 from sim.trace import Trace
 
-__all__ = ["ENGINES", "Engine", "chosen", "engine_of", "uncovered"]
+__all__ = ["ENGINES", "Engine", "chosen", "engine_of", "is_warm", "uncovered"]
 
 ENGINES = ("auto", "reference", "fast")
 

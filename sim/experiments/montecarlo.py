@@ -1,6 +1,7 @@
 """Run every strategy on the same realisations: one item of work is a replication, drawn once for all of them."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from sim.experiments.caveats import caveats
 from sim.experiments.cells import measure
 from sim.experiments.pairs import Pair, horizon_ms, pairs_of, realised, recorded_of
 from sim.experiments.result import Cell, Kept, Result
-from sim.experiments.simulate import ledger_of
+from sim.experiments.simulate import Notice, ledger_of, silent
 from sim.experiments.survey import survey
 from sim.scenario import Scenario
 from sim.trace import Trace
@@ -33,6 +34,7 @@ def run(
     keep_requests: bool = False,
     engine: str = "auto",
     progress: Progress | None = None,
+    notice: Notice = silent,
 ) -> Result:
     """Return what every strategy costs and how long its callers wait, over independent replications.
 
@@ -51,6 +53,9 @@ def run(
         results are the same; of what the fast engine runs, one cell in a hundred is run again on the reference.
     progress
         Called after each cell with the cells done and the cells in all.
+    notice
+        Called with each sentence, once, that a user should know meanwhile: that the fast engine is being compiled, or
+        that it does not cover a strategy, which then runs on the reference.
     """
     times = scenario.replications if replications is None else replications
     root = scenario.seed if seed is None else seed
@@ -62,10 +67,10 @@ def run(
     once = times if recorded is None else 1  # the requests of a record are the same in every replication
     found = survey(scenario, ((trace, sharing) for _, trace, sharing in _realisations(pairs, recorded, root, once)))
     runs = sum(found.requests.get(pair.workload, 0) for pair in pairs) * times / once
-    using = chosen(engine, runs)
+    using, tell = chosen(engine, runs), cache(notice)  # a sentence is told once
     for replication, trace, sharing in _realisations(pairs, recorded, root, times):
         for pair in sharing:
-            ledger = ledger_of(pair, trace, engine=using, witness=len(cells) % WITNESSED == 0)
+            ledger = ledger_of(pair, trace, engine=using, witness=len(cells) % WITNESSED == 0, notice=tell)
             cells.append(measure(ledger, trace, pair, scenario.book, replication))
             if keep_requests:
                 kept.append(Kept(pair.arm.name, pair.model, replication, ledger))

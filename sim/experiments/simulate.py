@@ -1,6 +1,8 @@
 """One replication by hand: the trace of a scenario, and the ledger of one of its strategies on it."""
 
-from sim.engines.choice import engine_of, uncovered
+from collections.abc import Callable
+
+from sim.engines.choice import engine_of, is_warm, uncovered
 from sim.engines.cut import cut
 from sim.engines.physics import prepare
 from sim.engines.witness import assert_equal
@@ -11,7 +13,13 @@ from sim.scenario import Scenario
 from sim.strategies.decision import NEVER
 from sim.trace import Trace
 
-__all__ = ["ledger_of", "realise", "simulate"]
+Notice = Callable[[str], None]  # told in a sentence what a user should know before the results are there
+
+__all__ = ["Notice", "ledger_of", "realise", "silent", "simulate"]
+
+
+def silent(_sentence: str) -> None:
+    """Tell nobody."""
 
 
 def realise(scenario: Scenario, *, replication: int = 0, seed: int | None = None) -> Trace:
@@ -41,16 +49,19 @@ def simulate(scenario: Scenario, strategy: str, *, model: str | None = None, rep
     return ledger_of(pair, realised(pair.arm, pair.media, recorded, scenario.seed, replication))
 
 
-def ledger_of(pair: Pair, trace: Trace, *, engine: str = "reference", witness: bool = False) -> Ledger:
+def ledger_of(
+    pair: Pair, trace: Trace, *, engine: str = "reference", witness: bool = False, notice: Notice = silent
+) -> Ledger:
     """Return the ledger of a compiled pair on a trace, cut at the horizon where the scenario asks for that.
 
     ``engine`` is ``reference`` or ``fast``; a run that the fast engine does not cover takes the reference. With
-    ``witness`` the first requests of a fast run are run on both, and must be equal.
+    ``witness`` the first requests of a fast run are run on both, and must be equal. ``notice`` is told which of it
+    takes another way, or longer, than was asked for.
     """
     physics = prepare(trace, pair.arm.service, _jobs(pair))
     case = trace, pair.plan, pair.rules, physics
     stops = [trace.horizon] if pair.arm.spec.close == "cut" else []
-    using = "fast" if engine == "fast" and not uncovered(*case) else "reference"
+    using = _covering(engine, pair, uncovered(*case), notice)
     if using == "fast" and witness:
         for stop in (NEVER, *stops):
             assert_equal(*case, stop=stop)
@@ -59,6 +70,16 @@ def ledger_of(pair: Pair, trace: Trace, *, engine: str = "reference", witness: b
     for stop in stops:
         ledger = cut(ledger, stop, run(*case, stop=stop))
     return ledger
+
+
+def _covering(engine: str, pair: Pair, missing: str, notice: Notice) -> str:
+    """Return the engine that runs a case of which the fast one does not cover what is ``missing``, "" = nothing."""
+    if engine == "fast" and missing:
+        notice(f"{pair.arm.name} on {pair.model} runs on the reference engine: the fast one does not cover {missing}")
+        return "reference"
+    if engine == "fast" and not is_warm():
+        notice("compiling the fast engine, which takes some 40 s, once")
+    return engine
 
 
 def _jobs(pair: Pair) -> int:

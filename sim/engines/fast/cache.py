@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +14,7 @@ LAWS = (backoff, draws, jobs, latency, order, prefix, quota, ttl, weather)
 _HERE = Path(__file__).parent
 
 
+@cache
 def digest() -> str:
     """Return a hash of all sources that end up in a kernel: numba watches only the file of each function itself."""
     sources = sorted(_HERE.glob("*.py")) + [Path(law.__file__ or "") for law in LAWS]
