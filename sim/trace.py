@@ -10,9 +10,11 @@ from sim.errors import EngineError
 __all__ = [
     "DRAW_BITS",
     "DRAW_COLUMNS",
+    "NODE_COLUMNS",
     "REQUEST_COLUMNS",
     "WEATHER",
     "Ints",
+    "Piece",
     "Trace",
     "check",
     "shared_tokens",
@@ -71,6 +73,24 @@ class Trace(NamedTuple):
     def prompt(self) -> Ints:
         """Return the (n,) prompt lengths in tokens."""
         return self.fresh + shared_tokens(self.leaf, self.depth)
+
+
+class Piece(NamedTuple):
+    """Requests ``[first, first + n)`` of a workload in the order of arrival, and the prefixes that they add.
+
+    Pieces are cut between two instants. The documents come first among all nodes, ``[0, documents)``, and are all in
+    the first piece; the nodes of a session come in the piece in which it begins.
+    """
+
+    trace: Trace  # of these requests; follows, session, leaf and parent count from the start of the workload
+    first: int  # number of its first request
+    first_node: int  # number of its first node
+    prompt: Ints  # (n,) tokens of the whole prompt
+    heard: Ints  # (n,) tokens of the whole prompt that are audio
+    home: Ints  # (n,) the route draw of the first request of its conversation
+    floor: Ints  # (n,) the first node that its session adds, -1 = none
+    live_node: int  # no request of a later piece starts from a node in [documents, live_node)
+    documents: int
 
 
 def shared_tokens(leaf: Ints, depth: Ints) -> Ints:

@@ -1,16 +1,14 @@
 """The reference as a witness of the compiled engine: a share of what that ran is run again, and must be equal."""
 
-from typing import Any
-
 import numpy as np
 
 from sim.engines.choice import Engine, engine_of
-from sim.engines.physics import Physics
+from sim.engines.physics import Physics, first_requests
 from sim.errors import EngineError
 from sim.ledger import Ledger
 from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
-from sim.trace import REQUEST_COLUMNS, Trace
+from sim.trace import Trace
 
 __all__ = ["assert_equal", "differences", "first_requests"]
 
@@ -22,22 +20,6 @@ def differences(one: Ledger, other: Ledger) -> list[str]:
     """Return the columns in which two ledgers differ."""
     names = [name for name in Ledger._fields if name not in ("models", "start_ms")]
     return [name for name in names if not np.array_equal(getattr(one, name), getattr(other, name))]
-
-
-def first_requests(trace: Trace, physics: Physics, count: int) -> tuple[Trace, Physics]:
-    """Return the first requests of a trace with what the service does to them; the tree of prefixes stays whole.
-
-    Nobody among them follows a later one, so they are a trace of their own.
-    """
-    if count >= trace.requests:
-        return trace, physics
-    columns = {name: getattr(trace, name)[:count].copy() for name in REQUEST_COLUMNS}
-    own: dict[str, Any] = {name: getattr(physics, name)[:count].copy() for name in _OF_REQUESTS}
-    turnaround = physics.turnaround_ms[:, :count].copy()
-    return trace._replace(**columns), physics._replace(**own, turnaround_ms=turnaround)
-
-
-_OF_REQUESTS = ("slowness", "retention_ms", "cell", "queueing_ms")
 
 
 def assert_equal(

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from functools import cache
 
-import numpy as np
-
 from sim.engines.choice import ENGINES, chosen
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.assumptions import in_force
@@ -15,6 +13,7 @@ from sim.experiments.result import Cell, Kept, Result
 from sim.experiments.simulate import Notice, ledger_of, silent
 from sim.experiments.survey import survey
 from sim.scenario import Scenario
+from sim.sketch import same
 from sim.trace import Trace
 from sim.traces import Recorded
 
@@ -149,11 +148,11 @@ def _result(
 def _varies(cells: list[Cell], times: int) -> bool:
     """Return whether any two replications of a pair differ in a cost, in what they met, or in a latency."""
     for first in range(0, len(cells), times):
-        same = cells[first]
+        usual = cells[first]
         for cell in cells[first + 1 : first + times]:
-            if cell.total_usd != same.total_usd or cell.binding != same.binding:
+            if cell.total_usd != usual.total_usd or cell.binding != usual.binding:
                 return True
-            for a, b in zip(cell.streams, same.streams, strict=True):
-                if a.total != b.total or not np.array_equal(a.latency_ms, b.latency_ms):
+            for a, b in zip(cell.streams, usual.streams, strict=True):
+                if a.total != b.total or not same(a.latency_ms, b.latency_ms):
                     return True
     return False

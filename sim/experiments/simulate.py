@@ -15,7 +15,7 @@ from sim.trace import Trace
 
 Notice = Callable[[str], None]  # told in a sentence what a user should know before the results are there
 
-__all__ = ["Notice", "ledger_of", "realise", "silent", "simulate"]
+__all__ = ["Notice", "jobs_of", "ledger_of", "realise", "silent", "simulate"]
 
 
 def silent(_sentence: str) -> None:
@@ -58,7 +58,7 @@ def ledger_of(
     ``witness`` the first requests of a fast run are run on both, and must be equal. ``notice`` is told which of it
     takes another way, or longer, than was asked for.
     """
-    physics = prepare(trace, pair.arm.service, _jobs(pair))
+    physics = prepare(trace, pair.arm.service, jobs_of(pair))
     case = trace, pair.plan, pair.rules, physics
     stops = [trace.horizon] if pair.arm.spec.close == "cut" else []
     using = _covering(engine, pair, uncovered(*case), notice)
@@ -82,7 +82,7 @@ def _covering(engine: str, pair: Pair, missing: str, notice: Notice) -> str:
     return engine
 
 
-def _jobs(pair: Pair) -> int:
+def jobs_of(pair: Pair) -> int:
     """Return in how many jobs a request may stand at most; a reply that is lost makes two of one."""
     attempts = pair.plan.batch.attempts if pair.plan.batch else 0
     return 2 * attempts if pair.rules.batch.lost_reply > 0 else attempts
