@@ -4,9 +4,9 @@
 
 The contestants: a plain loop over a heap of the instants at which servers are free (Kiefer and Wolfowitz), a SimPy
 resource, ciw where it is installed (``pip install -e '.[benchmark]'``), the reference engine and the fast one with as
-many slots of the client as there are servers. All meet the same arrivals and the same times of service, and all must say
-the same of every single wait before any rate is printed. The contestants take turns; rates are the best of the rounds,
-ratios their medians.
+many slots of the client as there are servers. All meet the same arrivals and the same times of service, and all must
+say the same of every single wait before any rate is printed. The contestants take turns; rates are the best of the
+rounds, ratios their medians.
 """
 
 import argparse

@@ -11,9 +11,8 @@ Then the same strategies under quotas and retries: a project whose limits refuse
 rate is that of attempts, refused ones included, and the ratio that to the strategy's own rate without limits.
 
 Then the fast engine on a larger workload of the same kind (a run of the naive model or the reference on it would take
-minutes; both take time in proportion to the requests, so rates compare), its compiled loop alone and with the
-preparation of the draws; under quotas and retries; and all six strategies end to end, from the drawing of the workload to
-the statistics, a core.
+minutes; both take time in proportion to the requests, so rates compare), alone and with the preparation of the draws;
+under quotas and retries; and all six strategies end to end, from the drawing of the workload to the statistics.
 """
 
 import argparse
