@@ -10,10 +10,14 @@ from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
 from sim.trace import Trace
 
-__all__ = ["assert_equal", "differences", "first_requests"]
+__all__ = ["EnginesDiffer", "assert_equal", "differences", "first_requests"]
 
 MOST = 20_000  # requests of an item that are run again
 _SHOWN = 40  # requests of the smallest trace that are printed
+
+
+class EnginesDiffer(EngineError):
+    """The compiled engine differs from the reference: one of them has a defect."""
 
 
 def differences(one: Ledger, other: Ledger) -> list[str]:
@@ -25,7 +29,7 @@ def differences(one: Ledger, other: Ledger) -> list[str]:
 def assert_equal(
     trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int = NEVER, fast: Engine | None = None
 ) -> None:
-    """Run the first requests of an item on both engines; raise :class:`EngineError` with the smallest that differs.
+    """Run the first requests of an item on both engines; raise :class:`EnginesDiffer` with the smallest that differs.
 
     The smallest part of it is sought by bisection over the number of first requests.
     """
@@ -43,7 +47,7 @@ def assert_equal(
         middle = (low + high) // 2
         low, high = (low, middle) if apart(middle) else (middle, high)
     part, _ = first_requests(trace, physics, high)
-    raise EngineError(
+    raise EnginesDiffer(
         f"the compiled engine differs from the reference under {plan.name} in {', '.join(apart(high))}, "
         f"from its {high:,} first requests on:\n{_table(part)}"
     )

@@ -15,7 +15,7 @@ from sim.trace import Trace
 
 Notice = Callable[[str], None]  # told in a sentence what a user should know before the results are there
 
-__all__ = ["Notice", "jobs_of", "ledger_of", "realise", "silent", "simulate"]
+__all__ = ["Notice", "compiling", "jobs_of", "ledger_of", "realise", "silent", "simulate"]
 
 
 def silent(_sentence: str) -> None:
@@ -77,9 +77,15 @@ def _covering(engine: str, pair: Pair, missing: str, notice: Notice) -> str:
     if engine == "fast" and missing:
         notice(f"{pair.arm.name} on {pair.model} runs on the reference engine: the fast one does not cover {missing}")
         return "reference"
-    if engine == "fast" and not is_warm():
-        notice("compiling the fast engine, which takes some 40 s, once")
+    if engine == "fast":
+        compiling(notice)
     return engine
+
+
+def compiling(notice: Notice) -> None:
+    """Tell that the fast engine is about to be compiled, if it is."""
+    if not is_warm():
+        notice("compiling the fast engine, which takes some 40 s, once")
 
 
 def jobs_of(pair: Pair) -> int:
