@@ -1,6 +1,6 @@
 """The shared prompt prefixes: which document a request asks about, and the prefix tree of the documents in use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,7 +10,21 @@ from sim.workload.media import Content, text
 from sim.workload.sizes import Floats
 from sim.workload.spec import ContextSpec
 
-__all__ = ["NEVER", "Asked", "Forest", "Sizes", "chain", "contents", "pick", "plant", "version_ends"]
+__all__ = [
+    "NEVER",
+    "Asked",
+    "Forest",
+    "Shelf",
+    "Sizes",
+    "chain",
+    "contents",
+    "find",
+    "pick",
+    "plant",
+    "shelve",
+    "survey",
+    "version_ends",
+]
 
 NEVER = -1  # as an instant: it does not come
 
@@ -29,6 +43,10 @@ class Asked(NamedTuple):
         """Return several one after another."""
         return cls(*(np.concatenate([part[i] for part in parts]) for i in range(2))) if parts else cls(*[_NONE] * 2)
 
+    def at(self, rows: Ints) -> "Asked":
+        """Return some of them, by number."""
+        return Asked(self.document[rows], self.time[rows])
+
 
 class Forest(NamedTuple):
     """A prefix tree of documents, columns as in ``Trace``."""
@@ -46,6 +64,7 @@ class Forest(NamedTuple):
 
 
 _NONE = np.empty(0, np.int64)
+_WAITING = 1 << 17  # uses that a survey collects before it drops what it knows
 
 
 def chain(contexts: Mapping[str, ContextSpec], name: str) -> list[str]:
@@ -116,6 +135,46 @@ def plant(
     return Forest.joined(parts), nodes
 
 
+class Shelf(NamedTuple):
+    """The documents of one population that are in use, as :func:`plant` numbers their nodes."""
+
+    used: Asked  # (u,) once a version
+    first: int  # the node of the first; the others follow
+
+
+def survey(contexts: Mapping[str, ContextSpec], name: str, parts: Iterable[Asked]) -> Asked:
+    """Return one use of each version of each document that is asked for, and never hold all that was asked."""
+    kept, waiting, many = Asked.joined([]), list[Asked](), 0
+    for part in parts:
+        waiting.append(part)
+        many += len(part.document)
+        if many > len(kept.document) + _WAITING:  # so what is known is sorted in again only as often as it doubles
+            kept, waiting, many = _once(contexts, name, [kept, *waiting]), [], 0
+    return _once(contexts, name, [kept, *waiting])
+
+
+def _once(contexts: Mapping[str, ContextSpec], name: str, parts: list[Asked]) -> Asked:
+    uses = Asked.joined(parts)
+    return uses.at(_distinct(contexts, name, uses)[1])
+
+
+def shelve(contexts: Mapping[str, ContextSpec], asked: Mapping[str, Asked]) -> dict[str, Shelf]:
+    """Return where each population's documents in use stand in the tree that :func:`plant` makes of the same."""
+    order = _parents_first(contexts)
+    used = _used(contexts, asked, order)[0]
+    first = np.cumsum([0, *(len(used[name].document) for name in order)]).tolist()
+    return {name: Shelf(used[name], at) for name, at in zip(order, first, strict=False)}
+
+
+def find(contexts: Mapping[str, ContextSpec], name: str, shelf: Shelf, asked: Asked) -> Ints:
+    """Return the (n,) nodes of what was asked for, all of it in use.
+
+    The number of a document depends only on which others are in use, so some uses of each are as good as all.
+    """
+    known = len(shelf.used.document)
+    return shelf.first + _distinct(contexts, name, Asked.joined([shelf.used, asked]))[0][known:]
+
+
 def _parents_first(contexts: Mapping[str, ContextSpec]) -> list[str]:
     return sorted(
         contexts, key=lambda name: len(chain(contexts, name))
@@ -138,7 +197,7 @@ def _used(
         parts += [Asked(used[child].document % count, used[child].time) for child in below[name]]
         uses = Asked.joined(parts)
         inverse[name], first = _distinct(contexts, name, uses)
-        used[name] = Asked(uses.document[first], uses.time[first])
+        used[name] = uses.at(first)
     return used, inverse, below
 
 
