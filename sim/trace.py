@@ -78,8 +78,9 @@ class Trace(NamedTuple):
 class Piece(NamedTuple):
     """Requests ``[first, first + n)`` of a workload in the order of arrival, and the prefixes that they add.
 
-    Pieces are cut between two instants. The documents come first among all nodes, ``[0, documents)``, and are all in
-    the first piece; the nodes of a session come in the piece in which it begins.
+    Pieces are cut between two instants, and all pieces together are the whole trace, but for the numbers of nodes: here
+    documents come first, then what sessions add, in the order of the requests that add it. A request and those that
+    follow it are in one piece.
     """
 
     trace: Trace  # of these requests; follows, session, leaf and parent count from the start of the workload
@@ -88,9 +89,9 @@ class Piece(NamedTuple):
     prompt: Ints  # (n,) tokens of the whole prompt
     heard: Ints  # (n,) tokens of the whole prompt that are audio
     home: Ints  # (n,) the route draw of the first request of its conversation
-    floor: Ints  # (n,) the first node that its session adds, -1 = none
-    live_node: int  # no request of a later piece starts from a node in [documents, live_node)
-    documents: int
+    floor: Ints  # (n,) the first node that its session adds, -1 = its session adds none
+    live_node: int  # no prompt of a later piece passes a node of [documents, live_node)
+    documents: int  # nodes [0, documents) are documents; all are in the first piece
 
 
 def shared_tokens(leaf: Ints, depth: Ints) -> Ints:

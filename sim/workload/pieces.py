@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.providers.media import Media
-from sim.trace import REQUEST_COLUMNS, Ints, Trace, shared_tokens
+from sim.trace import REQUEST_COLUMNS, Ints, Piece, Trace, shared_tokens
 from sim.workload.arrivals import instants
 from sim.workload.contexts import NEVER, Asked, Forest, Shelf, Sizes, find, pick, plant, shelve, survey
 from sim.workload.media import Content
@@ -25,7 +25,7 @@ from sim.workload.sessions import Chain
 from sim.workload.sizes import mean
 from sim.workload.spec import WorkloadSpec
 
-__all__ = ["Piece", "pieces"]
+__all__ = ["pieces"]
 
 _BLOCK = 1 << 17  # requests of a stream that are drawn at once; no part of the results
 _OF_REQUESTS = ("follows", "session")  # columns that refer to requests
@@ -37,25 +37,6 @@ _NONE = np.empty(0, np.int64)
 
 Rows: TypeAlias = dict[str, Ints]
 """Columns of the requests of one stream, in its own order: those of a trace, and what a piece says besides."""
-
-
-class Piece(NamedTuple):
-    """Requests ``[first, first + n)`` of a workload in the order of arrival, and the prefixes that they add.
-
-    All pieces together are the whole trace, but for the numbers of nodes: here documents come first, then what
-    sessions add, in the order of the requests that add it. In the columns of ``trace`` requests and nodes count from
-    the start of the workload, and its nodes are only those that this piece adds.
-    """
-
-    trace: Trace
-    first: int  # number of its first request
-    first_node: int  # number of its first node
-    prompt: Ints  # (n,) tokens of the whole prompt
-    heard: Ints  # (n,) tokens of the whole prompt that are audio
-    home: Ints  # (n,) the draw `route` of the first request of its conversation
-    floor: Ints  # (n,) the first node that its session adds, -1 = its session adds none
-    live_node: int  # no prompt of a later piece passes a node of [documents, live_node)
-    documents: int  # nodes [0, documents) are documents; all are in the first piece
 
 
 def pieces(

@@ -47,8 +47,9 @@ class Ring:
             return
         self._reserve(first + len(parent) - self.base)
         self.end = first + len(parent)
-        documents = np.arange(self._documents)
-        above, below = (_inherited(parent, first, whose) for whose in (self._at_or_above, documents))
+        documents, places = np.arange(self._documents), self.places(np.maximum(parent, 0))
+        above = _inherited(parent, first, self._at_or_above, self.nodes["above"][places])
+        below = _inherited(parent, first, documents, self._below[places])
         columns = {name: getattr(piece.trace, name)[skipped:] for name in ("depth", "audio_depth", "replaced")}
         columns["parent"] = self.places(parent)
         places = self.places(np.arange(first, self.end))
@@ -111,20 +112,25 @@ def _documents(piece: Piece) -> dict[str, Ints]:
     return {name: getattr(piece.trace, name)[: piece.documents] for name in names}
 
 
-def _inherited(parent: Ints, first: int, of_documents: Ints) -> Ints:
-    """Return what each of the nodes of sessions from ``first`` on has from the document that it comes below."""
+def _inherited(parent: Ints, first: int, of_documents: Ints, of_earlier: Ints) -> Ints:
+    """Return what each of the nodes of sessions from ``first`` on has from the document that it comes below.
+
+    ``of_earlier`` (n,) is what its parent has, where that came before ``first``.
+    """
     found = np.empty(len(parent), dtype=np.int64)
-    _inherit(parent, first, of_documents, found)
+    _inherit(parent, first, of_documents, of_earlier, found)
     return found
 
 
 @loop
-def _inherit(parent: Ints, first: int, of_documents: Ints, found: Ints) -> None:
+def _inherit(parent: Ints, first: int, of_documents: Ints, of_earlier: Ints, found: Ints) -> None:
     """Fill in what nodes have from their documents, -1 = there is none; parents come first."""
     for node in range(len(parent)):
         if parent[node] < 0:
             found[node] = -1
         elif parent[node] < len(of_documents):
             found[node] = of_documents[parent[node]]
+        elif parent[node] < first:
+            found[node] = of_earlier[node]
         else:
             found[node] = found[parent[node] - first]

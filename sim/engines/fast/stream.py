@@ -8,7 +8,7 @@ from sim.engines.conservation import Account
 from sim.engines.fast import written
 from sim.engines.fast.decide import compiled
 from sim.engines.fast.engine import FOREVER, FULL, happen
-from sim.engines.fast.window import Window
+from sim.engines.fast.window import ALL_CAME, Window
 from sim.engines.parts import Part
 from sim.engines.physics import Physics
 from sim.errors import EngineError
@@ -61,7 +61,7 @@ class Stream:
         """Return what becomes of the rest, with the caches, jobs and limits of the whole run; there was a piece."""
         if self._window is None:
             raise EngineError("a run has one piece at least, which may be empty")
-        self._window.w["streamed"] = 2
+        self._window.w["streamed"] = ALL_CAME
         self._happen(self._window)
         last, tables = self._part(self._window), self._window.tables
         written.close(self._window.w, self._last_arrival)

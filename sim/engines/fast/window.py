@@ -19,8 +19,9 @@ from sim.strategies.decision import NEVER, Plan
 from sim.trace import Ints, Piece, Trace
 from sim.units import HOUR
 
-__all__ = ["Window"]
+__all__ = ["ALL_CAME", "Window"]
 
+ALL_CAME = 2  # what the state says then
 NOBODY = 1 << 40  # what is no request's event counts as this one's, which comes after all that there can be
 _OF_JOBS = (clock.SEEN, clock.RUNS, clock.ORPHANED, clock.LOST)
 _INT64 = np.dtype(np.int64)
@@ -123,6 +124,8 @@ class Window(Memory):
     def needed(self) -> int:
         """Return the first request that anything still to come may concern, or that has not ended."""
         w, status = self.w[0], self.requests["metered_status"]
+        if w.streamed == ALL_CAME:  # a prefix that nobody asks for any more is all that may be to come
+            return status.end
         heap = self.tables["heap"][: int(w.heap)]
         concerned = [
             np.flatnonzero(status.rows == 0) + status.base,
