@@ -138,7 +138,8 @@ def plant(
 class Shelf(NamedTuple):
     """The documents of one population that are in use, as :func:`plant` numbers their nodes."""
 
-    used: Asked  # (u,) once a version
+    ranks: tuple[Callable[[Ints], Ints], ...]  # the ranks of labels, document then versions, among those in use
+    last: int  # ms of the last use
     first: int  # the node of the first; the others follow
 
 
@@ -163,7 +164,24 @@ def shelve(contexts: Mapping[str, ContextSpec], asked: Mapping[str, Asked]) -> d
     order = _parents_first(contexts)
     used = _used(contexts, asked, order)[0]
     first = np.cumsum([0, *(len(used[name].document) for name in order)]).tolist()
-    return {name: Shelf(used[name], at) for name, at in zip(order, first, strict=False)}
+    return {name: _shelf(contexts, name, used[name], at) for name, at in zip(order, first, strict=False)}
+
+
+def _shelf(contexts: Mapping[str, ContextSpec], name: str, used: Asked, first: int) -> Shelf:
+    ranks = list[Callable[[Ints], Ints]]()
+
+    def ranked(label: Ints) -> Ints:
+        labels = np.unique(label)
+        ranks.append(labels.searchsorted)
+        if len(labels) and _is_dense(labels):
+            table = np.zeros(int(labels[-1]) + 1, np.int64)
+            table[labels] = np.arange(len(labels))
+            ranks[-1] = table.__getitem__
+        return ranks[-1](label)
+
+    last = int(np.max(used.time, initial=0))
+    ranked(_labelled(contexts, name, used, last, ranked))
+    return Shelf(tuple(ranks), last, first)
 
 
 def find(contexts: Mapping[str, ContextSpec], name: str, shelf: Shelf, asked: Asked) -> Ints:
@@ -171,8 +189,13 @@ def find(contexts: Mapping[str, ContextSpec], name: str, shelf: Shelf, asked: As
 
     The number of a document depends only on which others are in use, so some uses of each are as good as all.
     """
-    known = len(shelf.used.document)
-    return shelf.first + _distinct(contexts, name, Asked.joined([shelf.used, asked]))[0][known:]
+    levels = iter(shelf.ranks)
+
+    def ranked(label: Ints) -> Ints:
+        ranks = next(levels)
+        return ranks(label)
+
+    return shelf.first + ranked(_labelled(contexts, name, asked, shelf.last, ranked))
 
 
 def _parents_first(contexts: Mapping[str, ContextSpec]) -> list[str]:
@@ -203,19 +226,33 @@ def _used(
 
 def _distinct(contexts: Mapping[str, ContextSpec], name: str, uses: Asked) -> tuple[Ints, Ints]:
     """Return which distinct (document, versions of it and of all above it) each use is, and a use of each."""
+    last = int(np.max(uses.time, initial=0))
+    return _numbered(_labelled(contexts, name, uses, last, lambda label: _numbered(label)[0]))
+
+
+def _labelled(
+    contexts: Mapping[str, ContextSpec], name: str, uses: Asked, last: int, ranked: Callable[[Ints], Ints]
+) -> Ints:
+    """Return (n,) labels >= 0 that rise with document, then version from the root on; no use is after ``last``.
+
+    ``ranked`` gives the ranks of labels among the distinct ones, so that no label grows out of its type.
+    """
     label = uses.document
     for population in chain(contexts, name):
         period = contexts[population].replaced_every
-        if period is not None and len(label):
-            version = uses.time // period
-            label = _numbered(label)[0] * (int(version.max()) + 1) + version
-    return _numbered(label)
+        if period is not None:
+            label = ranked(label) * (last // period + 1) + uses.time // period
+    return label
+
+
+def _is_dense(label: Ints) -> bool:
+    return int(np.max(label, initial=0)) <= 4 * len(label) + 1024
 
 
 def _numbered(label: Ints) -> tuple[Ints, Ints]:
     """Return the (n,) ranks of labels >= 0 among the distinct ones, and a position of each distinct one."""
     highest = int(label.max()) if len(label) else 0
-    if highest > 4 * len(label) + 1024:
+    if not _is_dense(label):
         _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
         return inverse.astype(np.int64), first.astype(np.int64)
     # few possible labels: a table of them is ten times faster than sorting

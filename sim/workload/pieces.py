@@ -4,12 +4,13 @@ The draws are those of :func:`sim.workload.realise.realise`, made block by block
 up to when its requests are all known; where all streams know theirs a piece is cut, between two instants. What arrives
 later, the further turns of open loops above all, waits as rows for a later piece.
 
-A row names other rows by a reference: a number from 0 is a row that waits too, ``-2 - number`` a request or a node that
-an earlier piece gave (or a document), -1 nothing.
+A row names other rows by a reference: a number from 0 is a row of the same block, ``-2 - number`` a request or a node
+that an earlier piece gave (or a document), -1 nothing.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -34,9 +35,13 @@ _REFERENCES = (*_OF_REQUESTS, *_OF_NODES)
 _BESIDES = ("prompt", "heard", "home", "floor")  # columns of a piece besides its trace
 _COLUMNS = (*REQUEST_COLUMNS, *_BESIDES, "above", "adds")
 _NONE = np.empty(0, np.int64)
+_NO_ROWS = dict.fromkeys(_COLUMNS, _NONE)
+_MANY = 16  # blocks of a stream that wait before they become one; no part of the results
+
+Half: TypeAlias = npt.NDArray[np.bool_] | slice
 
 Rows: TypeAlias = dict[str, Ints]
-"""Columns of the requests of one stream, in its own order: those of a trace, and what a piece says besides."""
+"""Columns of some requests of one stream, in its own order: those of a trace, and what a piece says besides."""
 
 
 def pieces(
@@ -166,36 +171,54 @@ class _Lane:
     """One stream on its way into pieces: the one place here that changes, because a stream is drawn as it is needed."""
 
     blocks: Iterator[tuple[Rows, int]]
-    waiting: list[Rows] = field(default_factory=list)  # references name rows of all of these, one after another
+    waiting: list[Rows] = field(default_factory=list)  # in the stream's own order; all turns of a session in one
     until: int | None = 0  # ms before which all that arrives is waiting; None: all is
 
     def draw(self) -> None:
         """Let one block more wait."""
         rows, self.until = next(self.blocks, (None, None))
         if rows is not None:
-            before = sum(len(part["arrive"]) for part in self.waiting)
-            self.waiting.append(_moved(rows, _REFERENCES, lambda row: row + before))
+            self.waiting.append(rows)
 
-    def arrivals(self, until: int) -> Ints:
-        """Return the (n,) ms of what is waiting and arrives before an instant."""
-        return np.concatenate([_NONE, *(part["arrive"][part["arrive"] < until] for part in self.waiting)])
+    def arrivals(self, until: int) -> list[Ints]:
+        """Return the ms of what is waiting and arrives before an instant."""
+        return [arrive[arrive < until] for arrive in (rows["arrive"] for rows in self.waiting)]
 
-    def split(self, cut: int) -> "_Split":
-        """Return what is waiting, parted at an instant."""
-        rows = {name: np.concatenate([_NONE, *(part[name] for part in self.waiting)]) for name in _COLUMNS}
-        taken = rows["arrive"] < cut
-        place = np.where(taken, np.cumsum(taken), np.cumsum(~taken)) - 1
-        now, later = ({name: column[half] for name, column in rows.items()} for half in (taken, ~taken))
-        return _Split(now, later, place, taken)
+    def keep(self, rows: Sequence[Rows]) -> None:
+        """Let these rows wait instead; many small blocks become one, so that long sessions cost no time."""
+        left = [part for part in rows if len(part["arrive"])]
+        self.waiting = left if len(left) <= _MANY else [_joined(left)]
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    """Return blocks as one, each a piece of the same stream's own order."""
+    first = np.cumsum([0, *(len(part["arrive"]) for part in parts)]).tolist()
+    moved = [_moved(part, _REFERENCES, partial(np.add, own)) for part, own in zip(parts, first, strict=False)]
+    return {name: np.concatenate([part[name] for part in moved]) for name in _COLUMNS}
 
 
 class _Split(NamedTuple):
-    """The (n,) waiting rows of a stream, parted; references still name rows as they were."""
+    """The (n,) rows of a block, parted at an instant; references still name rows as they were."""
 
     now: Rows
     later: Rows
     place: Ints  # (n,) row within its half
-    taken: npt.NDArray[np.bool_]  # (n,) whether it is taken now
+    taken: Half  # (n,) what is taken now
+
+    @classmethod
+    def of(cls, rows: Rows, cut: int) -> "_Split":
+        """Part rows by what arrives before ``cut``."""
+        taken = rows["arrive"] < cut
+        count = int(np.count_nonzero(taken))
+        if np.all(taken[:count]):  # nothing moves, and a slice copies nothing
+            halves: tuple[Half, Half] = (slice(count), slice(count, None))
+            place = np.arange(len(taken))
+            place[count:] -= count
+        else:
+            halves = (taken, ~taken)
+            place = np.where(taken, np.cumsum(taken), np.cumsum(halves[1])) - 1
+        now, later = ({name: column[half] for name, column in rows.items()} for half in halves)
+        return cls(_moved(now, _REFERENCES, place.__getitem__), later, place, halves[0])
 
     def still(self, request: Ints, node: Ints) -> Rows:
         """Return the rows that wait on, given the numbers of what is taken and of the nodes that it adds."""
@@ -209,17 +232,16 @@ class _Split(NamedTuple):
 
 def _moved(rows: Rows, names: Collection[str], move: Callable[[Ints], Ints]) -> Rows:
     """Return the columns whose references to rows are moved; ``move`` gets 0 in place of all other references."""
-    if not len(rows["arrive"]):
-        return rows
-    return rows | {name: np.where(rows[name] >= 0, move(np.maximum(rows[name], 0)), rows[name]) for name in names}
+    named = [name for name in names if np.any(rows[name] >= 0)]
+    return rows | {name: np.where(rows[name] >= 0, move(np.maximum(rows[name], 0)), rows[name]) for name in named}
 
 
 def _cut(lanes: list[_Lane], size: int, horizon: int) -> int | None:
     """Return the ms before which about ``size`` requests are waiting, having drawn so many; None = none are left."""
     while True:
-        # what arrives at the horizon or later never does, so all that a finished stream holds comes before it
+        # all that a finished stream holds comes before the horizon
         ends = [horizon if lane.until is None else lane.until for lane in lanes]
-        known = np.concatenate([lane.arrivals(min(ends)) for lane in lanes])
+        known = np.concatenate([_NONE, *(part for lane in lanes for part in lane.arrivals(min(ends)))])
         if len(known) >= size:
             return int(np.partition(known, size - 1)[size - 1]) + 1
         unfinished = [lane for lane in lanes if lane.until is not None]
@@ -237,16 +259,19 @@ class _Taken(NamedTuple):
 
 def _taken(lanes: list[_Lane], cut: int, first: int, first_node: int) -> _Taken:
     """Take what arrives before an instant out of the lanes; its requests and what it adds are numbered from there."""
-    splits = [lane.split(cut) for lane in lanes]
-    rows, place = merged([_moved(one.now, _REFERENCES, one.place.__getitem__) for one in splits], _REFERENCES)
+    splits = [[_Split.of(rows, cut) for rows in lane.waiting] for lane in lanes]
+    rows, place = merged([_NO_ROWS, *(one.now for lane in splits for one in lane)], _REFERENCES)
     request = first + np.arange(len(place))
     node = first_node + np.cumsum(rows["adds"]) - 1  # of a row that adds one
     live_node, done = first_node + int(rows["adds"].sum()), 0
-    for lane, one in zip(lanes, splits, strict=True):
-        mine = place[done : (done := done + len(one.now["arrive"]))]
-        lane.waiting = [one.still(request[mine], node[mine])]
-        floor = lane.waiting[0]["floor"]
-        live_node = int(np.min(-2 - floor[floor < -1], initial=live_node))
+    for lane, mine in zip(lanes, splits, strict=True):
+        left = []
+        for one in mine:
+            where = place[done : (done := done + len(one.now["arrive"]))]
+            left.append(one.still(request[where], node[where]))
+            floor = left[-1]["floor"]
+            live_node = int(np.min(-2 - floor[floor < -1], initial=live_node))
+        lane.keep(left)
     for names, number in ((_OF_REQUESTS, request), (_OF_NODES, node)):
         numbers = _moved(rows, names, (-2 - number).__getitem__)
         rows |= {name: -2 - numbers[name] for name in names}

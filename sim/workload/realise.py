@@ -300,17 +300,21 @@ def merged(parts: list[dict[str, Ints]], references: Collection[str]) -> tuple[d
 
     A reference is a column that names rows of its own part from 0; what is below 0 there stays as it is.
     """
-    order = np.argsort(np.concatenate([part["arrive"] for part in parts]), kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    first = np.cumsum([0, *(len(part["arrive"]) for part in parts)])
+    arrive = np.concatenate([part["arrive"] for part in parts])
+    sizes = [len(part["arrive"]) for part in parts]
+    own = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)  # where its part begins
+    place = np.arange(len(arrive))
+    ordered = bool(np.all(arrive[1:] >= arrive[:-1]))
+    order = place if ordered else np.argsort(arrive, kind="stable")
+    if not ordered:
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
     columns = {}
     for name in parts[0]:
         column = np.concatenate([part[name] for part in parts])
-        if name in references and len(order):
-            own = np.repeat(first[:-1], np.diff(first))
+        if name in references and np.any(column >= 0):
             column = np.where(column >= 0, place[own + np.maximum(column, 0)], column)
-        columns[name] = column[order]
+        columns[name] = column if ordered else column[order]
     return columns, place
 
 
