@@ -146,7 +146,10 @@ class Shelf(NamedTuple):
 def survey(contexts: Mapping[str, ContextSpec], name: str, parts: Iterable[Asked]) -> Asked:
     """Return one use of each version of each document that is asked for, and never hold all that was asked."""
     kept, waiting, many = Asked.joined([]), list[Asked](), 0
+    changing = any(contexts[population].replaced_every is not None for population in chain(contexts, name))
     for part in parts:
+        if len(kept.document) == contexts[name].count and not changing:
+            return kept  # every document is in use already
         waiting.append(part)
         many += len(part.document)
         if many > len(kept.document) + _WAITING:  # so what is known is sorted in again only as often as it doubles
@@ -171,7 +174,7 @@ def _shelf(contexts: Mapping[str, ContextSpec], name: str, used: Asked, first: i
     ranks = list[Callable[[Ints], Ints]]()
 
     def ranked(label: Ints) -> Ints:
-        labels = np.unique(label)
+        labels = label[np.diff(label, prepend=-1) > 0]  # what is used stands in the order of its labels
         ranks.append(labels.searchsorted)
         if len(labels) and _is_dense(labels):
             table = np.zeros(int(labels[-1]) + 1, np.int64)

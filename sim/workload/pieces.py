@@ -53,8 +53,8 @@ def pieces(
     """
     luck = Luck(seed, replication)
     library = _library(spec, luck, media)
-    size_of_block = min(size, max(_BLOCK, library.documents // 8))  # looking up is as long as there are documents
-    lanes = [_Lane(_blocks(spec, n, library, luck, media, size_of_block)) for n in range(len(spec.streams))]
+    block = min(size, _block(library.documents, *(context.count for context in spec.contexts.values())))
+    lanes = [_Lane(_blocks(spec, n, library, luck, media, block)) for n in range(len(spec.streams))]
     forest, first, first_node = library.forest, 0, 0
     while (cut := _cut(lanes, size, spec.horizon)) is not None or not first_node + first:
         taken = _taken(lanes, spec.horizon if cut is None else cut, first, first_node + len(forest.parent))
@@ -80,6 +80,11 @@ def pieces(
         forest = Forest(*[_NONE] * len(Forest._fields))
 
 
+def _block(*documents: int) -> int:
+    """Return how many requests to draw at once: more where there are many documents, as each block weighs them all."""
+    return max(_BLOCK, *(count // 8 for count in documents))
+
+
 class _Library(NamedTuple):
     """The documents in use."""
 
@@ -99,7 +104,7 @@ def _library(spec: WorkloadSpec, luck: Luck, media: Media | None) -> _Library:
         for name, stream in spec.streams.items():
             if stream.shares == population:
                 done, spans = 0, luck.spans(f"streams.{name}")
-                for begin in instants(stream.arrivals, spec.clock, spans, _BLOCK):
+                for begin in instants(stream.arrivals, spec.clock, spans, _block(spec.contexts[population].count)):
                     u = spans("context")(done, done + len(begin))
                     done += len(begin)
                     yield Asked(pick(spec.contexts[population], u), begin)
