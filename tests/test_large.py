@@ -48,7 +48,7 @@ def whole(sharing, scenario):
 
 def in_pieces(sharing, scenario, *, witness=False):
     """The same cells, of a workload that comes in pieces."""
-    made = cells_in_pieces(sharing, scenario.book, SEED, 0, [witness] * len(sharing))
+    made = cells_in_pieces(sharing, [scenario.book] * len(sharing), SEED, 0, [witness] * len(sharing))
     return [plain(cell) for cell in made]
 
 

@@ -12,7 +12,9 @@ import pytest
 from sweeps import SMALL, VARY, carried_out, digests, planned, small
 
 import sim
-from sim.errors import InputError
+from sim.engines.choice import engine_of
+from sim.errors import EngineError, InputError
+from sim.experiments import items, large
 from sim.experiments import plan as plans
 from sim.experiments import sweep as sweeps
 from sim.experiments.items import cell_key
@@ -285,3 +287,47 @@ def test_every_mistake_of_the_command_line_is_told_at_once(tmp_path):
         "contradicts --set load"
         in gcsim(*["sweep", "small.toml", "--vary", "load=1", "--set", "load=2"], cwd=tmp_path).stderr
     )
+
+
+def test_large_settings_are_the_same_on_either_engine(tmp_path, monkeypatch):
+    """Replications in pieces give the bytes of those that are held in memory; a setting that fails fails alone."""
+    monkeypatch.setattr(large, "LARGE", 0)
+    monkeypatch.setattr(large, "PIECE", 10)
+    path = small(tmp_path)
+    found = [
+        sweep(path, VARY, engine=engine, out=tmp_path / engine, replications=3) for engine in ("reference", "fast")
+    ]
+    assert digests(found[0].folder) == digests(found[1].folder)
+    fed = sim.experiments.large.stream_of
+
+    def broken(plan, *others):
+        if plan.name == "explicit":
+            raise ZeroDivisionError("a defect")
+        return fed(plan, *others)
+
+    monkeypatch.setattr(large, "stream_of", broken)
+    hurt = sweep(path, VARY, engine="fast", replications=1)
+    assert {failure.strategy for failure in hurt.failures} == {"explicit"}
+    assert len(one(hurt, strategy="none")) == 4
+
+
+def test_a_difference_between_the_engines_ends_a_sweep(tmp_path, monkeypatch):
+    """Where the witness finds one, the sweep stops with the smallest trace that shows it, and exit code 4."""
+    monkeypatch.setattr(items, "WITNESSED", 1)
+    fast = sim.engines.choice.engine_of("fast")
+
+    def faulty(*case, **options):
+        ledger = fast(*case, **options)
+        return ledger._replace(done=ledger.done + (ledger.done > 1_800_000))
+
+    monkeypatch.setattr(sim.engines.witness, "engine_of", lambda name: {"fast": faulty}.get(name) or engine_of(name))
+    with pytest.raises(EngineError, match="the compiled engine differs from the reference under none in done") as told:
+        sweep(small(tmp_path), VARY, engine="fast", out=tmp_path / "out")
+    assert told.value.exit_code == 4
+    assert "request arrive leaf" in str(told.value)
+
+
+def test_some_cells_of_every_sweep_are_witnessed():
+    """One cell in a hundred is, by its key alone."""
+    keys = [cell_key("a task", replication) for replication in range(20_000)]
+    assert 140 <= sum(map(items.is_witnessed, keys)) <= 260  # 200, standard error 14

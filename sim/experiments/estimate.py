@@ -4,11 +4,15 @@ import resource
 import sys
 import time
 import tracemalloc
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
-from sim.errors import SimError
-from sim.experiments.items import Bench, Item
+from sim.errors import EngineError, SimError
+from sim.experiments.items import Bench, Done, Item
+from sim.experiments.large import first_piece, fits_in_pieces, is_large
+from sim.experiments.pairs import Pair
 from sim.experiments.plan import Plan, items_of
 
 __all__ = ["Estimate", "estimated"]
@@ -47,21 +51,54 @@ def estimated(plan: Plan, done: Container[str] = ()) -> Estimate:
 
 
 def _measured(plan: Plan) -> tuple[float, float]:
-    """Return the seconds and the bytes at most of a request-run, of one run of each task of the smallest group."""
+    """Return the seconds and the bytes at most of a request-run, of one run of each task of the smallest group.
+
+    Of a large replication the first piece is run, and its memory is that of the whole.
+    """
     smallest = min(range(len(plan.requests)), key=lambda group: plan.requests[group])
-    members = tuple(range(len(plan.study.groups[smallest].tasks)))[:8]
-    bench, count = Bench(plan.study), max(1, plan.requests[smallest])
-    if plan.study.engine == "fast":
-        list(bench.cells(Item(smallest, members[:1], 0)))  # compiles, or loads what is compiled
+    pairs = [task.pair for task in plan.study.groups[smallest].tasks[:8]]
+    if plan.study.engine == "fast" and is_large(pairs[0]):
+        return _measured_in_pieces([pair for pair in pairs if fits_in_pieces(pair)], plan, plan.requests[smallest])
+    members, bench = tuple(range(len(pairs))), Bench(plan.study)
+    _check(bench.cells(Item(smallest, members, 0)))  # compiles, or loads what is compiled
+    count = max(1, plan.requests[smallest])
+    seconds = _seconds(lambda: list(bench.cells(Item(smallest, members, 0))))
+    return seconds / (count * len(members)), _bytes(lambda: list(bench.cells(Item(smallest, members[:1], 0)))) / count
+
+
+def _measured_in_pieces(pairs: Sequence[Pair], plan: Plan, requests: int) -> tuple[float, float]:
+    """Return the same of the first piece of a large replication; a strategy that fails is told when it is run."""
+    paces, sizes = [], []
+    for pair in pairs:
+        with suppress(Exception):
+            count = first_piece([pair], plan.study.seed)  # compiles, or loads what is compiled
+            paces.append(_seconds(partial(first_piece, [pair], plan.study.seed)) / count)
+            sizes.append(_bytes(partial(first_piece, [pair], plan.study.seed)) / requests)
+    if not paces:
+        raise SimError("no strategy of a large replication can be run in pieces, nor held in memory to be measured")
+    return sum(paces) / len(paces), max(sizes)
+
+
+def _check(cells: Iterable[Done]) -> None:
+    """Refuse to go on where nothing can be computed, or nothing that is can be trusted."""
+    found = list(cells)
+    for cell in found:
+        if cell.fatal:
+            raise EngineError(cell.error)
+    if all(cell.text is None for cell in found):
+        raise SimError(f"no cell of the first item can be computed: {found[0].error}")
+
+
+def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
-    cells = list(bench.cells(Item(smallest, members, 0)))
-    spent = time.perf_counter() - started
-    if all(cell.text is None for cell in cells):
-        raise SimError(f"no cell of the first item can be computed: {cells[0].error}")
+    work()
+    return time.perf_counter() - started
+
+
+def _bytes(work: Callable[[], object]) -> int:
     tracemalloc.start()
     try:
-        list(bench.cells(Item(smallest, members[:1], 0)))
-        peak = tracemalloc.get_traced_memory()[1]
+        work()
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    return spent / (count * len(members)), peak / count

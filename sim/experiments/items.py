@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from sim.engines.witness import EnginesDiffer
 from sim.errors import SimError
 from sim.experiments.cells import measure
+from sim.experiments.large import cells_in_pieces, fits_in_pieces, is_large, kept
 from sim.experiments.pairs import Pair, realised
 from sim.experiments.result import Cell, Result
 from sim.experiments.rows import COLUMNS, rows
@@ -86,25 +87,59 @@ class Bench:
 
     def cells(self, item: Item) -> Iterator[Done]:
         """Yield the cells of an item; one that fails says why, and the others go on."""
+        streamed = [member for member in item.members if self._comes_in_pieces(item, member)]
+        yield from self._in_pieces(item, streamed)
         for member in item.members:
-            identity = self._study.groups[item.group].tasks[member].identity
-            place = (cell_key(identity, item.replication), item.group, member, item.replication)
-            try:
-                yield Done(*place, self._rows(item, member, witness=is_witnessed(place[0])))
-            except EnginesDiffer as error:
-                yield Done(*place, None, str(error), fatal=True)
-            except Exception as error:  # noqa: BLE001 - a cell that fails is told at the end and ends nothing else
-                yield Done(*place, None, _reason(error))
+            if member not in streamed:
+                yield self._tried(item, member, lambda: self._cell(item, member))  # noqa: B023 - called at once
 
-    def _rows(self, item: Item, member: int, *, witness: bool) -> str:
+    def _task(self, item: Item, member: int) -> tuple[Task, Scenario]:
         task = self._study.groups[item.group].tasks[member]
-        scenario = self._study.scenarios[task.scenario]
+        return task, self._study.scenarios[task.scenario]
+
+    def _key(self, item: Item, member: int) -> str:
+        return cell_key(self._task(item, member)[0].identity, item.replication)
+
+    def _comes_in_pieces(self, item: Item, member: int) -> bool:
+        pair = self._task(item, member)[0].pair
+        return self._study.engine == "fast" and is_large(pair) and fits_in_pieces(pair)
+
+    def _in_pieces(self, item: Item, members: list[int]) -> Iterator[Done]:
+        """Yield the cells of members of a large group, in step; each on its own where one of them fails."""
+        tasks = [self._task(item, member) for member in members]
+        witnessed = [is_witnessed(self._key(item, member)) for member in members]
+        pairs, books = [task.pair for task, _ in tasks], [scenario.book for _, scenario in tasks]
+        try:
+            cells = list(cells_in_pieces(pairs, books, self._study.seed, item.replication, witnessed))
+        except Exception as error:  # noqa: BLE001 - as in `_tried`
+            if len(members) == 1:
+                yield self._failed(item, members[0], error)
+            else:
+                for member in members:
+                    yield from self._in_pieces(item, [member])
+            return
+        for member, cell in zip(members, cells, strict=True):
+            yield self._tried(item, member, lambda: cell)  # noqa: B023 - called at once
+
+    def _tried(self, item: Item, member: int, compute: Callable[[], Cell]) -> Done:
+        try:
+            text = _text(compute(), self._task(item, member)[1].spec.time_zone)
+        except Exception as error:  # noqa: BLE001 - a cell that fails is told at the end and ends nothing else
+            return self._failed(item, member, error)
+        return Done(self._key(item, member), item.group, member, item.replication, text)
+
+    def _failed(self, item: Item, member: int, error: Exception) -> Done:
+        fatal = isinstance(error, EnginesDiffer)
+        why = str(error) if fatal else _reason(error)
+        return Done(self._key(item, member), item.group, member, item.replication, None, why, fatal)
+
+    def _cell(self, item: Item, member: int) -> Cell:
+        task, scenario = self._task(item, member)
         trace = self._realised(item.group, item.replication)
         survey(scenario, [(trace, [task.pair])])
+        witness = is_witnessed(self._key(item, member))
         ledger = ledger_of(task.pair, trace, engine=self._study.engine, witness=witness)
-        cell = measure(ledger, trace, task.pair, scenario.book, item.replication)
-        table = [[row[name] for name in COLUMNS] for row in _rows_of(cell, scenario.spec.time_zone)]
-        return json.dumps(table, allow_nan=False, separators=(",", ":"))
+        return kept(measure(ledger, trace, task.pair, scenario.book, item.replication), task.pair)
 
     def _realised(self, group: int, replication: int) -> Trace:
         at, last = (group, replication), self._last
@@ -124,8 +159,10 @@ class _Shown(NamedTuple):
     time_zone: ZoneInfo
 
 
-def _rows_of(cell: Cell, zone: ZoneInfo) -> Iterator[dict[str, Any]]:
-    return rows(cast(Result, _Shown((cell,), zone)))
+def _text(cell: Cell, zone: ZoneInfo) -> str:
+    """Return the rows of a cell as JSON."""
+    table = [[row[name] for name in COLUMNS] for row in rows(cast(Result, _Shown((cell,), zone)))]
+    return json.dumps(table, allow_nan=False, separators=(",", ":"))
 
 
 def _reason(error: Exception) -> str:

@@ -23,7 +23,7 @@ from sim.trace import NODE_COLUMNS, Piece, Trace
 from sim.workload.pieces import pieces
 from sim.workload.rules import expected_requests
 
-__all__ = ["cells_in_pieces", "fits_in_pieces", "flat_pieces", "is_large", "kept"]
+__all__ = ["cells_in_pieces", "first_piece", "fits_in_pieces", "flat_pieces", "is_large", "kept"]
 
 LARGE = 2_000_000  # requests of a replication, as expected, from which it is not held in memory
 PIECE = 1 << 18  # requests at a time; decides nothing but memory and speed
@@ -52,7 +52,7 @@ def flat_pieces(pair: Pair, seed: int, replication: int) -> Iterator[Trace]:
 
 def cells_in_pieces(
     pairs: Sequence[Pair],
-    book: Book,
+    books: Sequence[Book],
     seed: int,
     replication: int,
     witnessed: Sequence[bool],
@@ -60,8 +60,8 @@ def cells_in_pieces(
 ) -> Iterator[Cell]:
     """Yield the cells of pairs that share their workload, each equal to that of the workload as a whole.
 
-    Of a pair that is witnessed the first requests are run on the reference engine too, and must be equal. ``step`` is
-    told after each piece which share of the workload is done.
+    Each pair has a price book of its own. Of a pair that is witnessed the first requests are run on the reference
+    engine too, and must be equal. ``step`` is told after each piece which share of the workload is done.
     """
     if not pairs:
         return
@@ -69,7 +69,8 @@ def cells_in_pieces(
     streams = [stream_of(pair.plan, pair.rules, pair.arm.service.implicit.cells) for pair in pairs]
     for piece in _pieces(pairs[0], seed, replication):
         if not tallies:
-            tallies = [Tally(pair, book, _documents(piece)) for pair in pairs]
+            tree = _documents(piece)
+            tallies = [Tally(pair, book, tree) for pair, book in zip(pairs, books, strict=True)]
         for pair, stream, tally, witness in zip(pairs, streams, tallies, witnessed, strict=True):
             physics = prepare(piece.trace, pair.arm.service, jobs_of(pair), home=piece.home)
             _assert_covered(pair, piece, physics)
@@ -81,6 +82,15 @@ def cells_in_pieces(
     for stream, tally in zip(streams, tallies, strict=True):
         tally.add(stream.finish())
         yield tally.cell(replication)
+
+
+def first_piece(pairs: Sequence[Pair], seed: int) -> int:
+    """Run the first piece of a large replication and return its requests: what it takes tells what the whole will."""
+    piece = next(_pieces(pairs[0], seed, 0))
+    for pair in pairs:
+        physics = prepare(piece.trace, pair.arm.service, jobs_of(pair), home=piece.home)
+        stream_of(pair.plan, pair.rules, pair.arm.service.implicit.cells).feed(piece, physics)
+    return len(piece.prompt)
 
 
 def _pieces(pair: Pair, seed: int, replication: int) -> Iterator[Piece]:

@@ -13,9 +13,11 @@ from sim.errors import InputError, Problem, nearest
 from sim.experiments.designs import Axis, Design, Setting, axes_of, settings_of
 from sim.experiments.fingerprint import code_digest
 from sim.experiments.items import Group, Item, Study, Task, cell_key
+from sim.experiments.large import flat_pieces, is_large
 from sim.experiments.pairs import Pair, pairs_of, realised, recorded_of
 from sim.experiments.survey import survey
 from sim.scenario import ReplaySpec, Scenario, read_scenario
+from sim.trace import Trace
 from sim.traces import Recorded
 
 __all__ = ["Plan", "PlannedCell", "items_of", "plan_of"]
@@ -233,15 +235,25 @@ def _surveyed(study: Study) -> tuple[int, ...]:
     problems: dict[Problem, None] = {}
     for group in study.groups:
         first = group.tasks[0].pair
-        trace = realised(first.arm, first.media, group.recorded, study.seed, 0)
-        requests.append(trace.requests)
-        for task in group.tasks:
-            try:
-                survey(study.scenarios[task.scenario], [(trace, [task.pair])])
-            except InputError as error:
-                problems |= dict.fromkeys(error.problems)
+        count = 0
+        for trace in _seen(first, group.recorded, study.seed):
+            count += trace.requests
+            for task in group.tasks:
+                try:
+                    survey(study.scenarios[task.scenario], [(trace, [task.pair])])
+                except InputError as error:
+                    problems |= dict.fromkeys(error.problems)
+        requests.append(count)
     _raise(list(problems))
     return tuple(requests)
+
+
+def _seen(pair: Pair, recorded: Recorded | None, seed: int) -> Iterator[Trace]:
+    """Yield the first realisation of a pair's workload, a large one piece by piece."""
+    if is_large(pair):
+        yield from flat_pieces(pair, seed, 0)
+    else:
+        yield realised(pair.arm, pair.media, recorded, seed, 0)
 
 
 def _origin(base: Scenario, records: _Records) -> dict[str, Any]:

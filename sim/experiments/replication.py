@@ -71,7 +71,8 @@ def replicate(
         rest = [(pair, witness) for pair, witness in rest if not fits_in_pieces(pair)]
         compiling(notice)
         pairs = [pair for pair, _ in streamed]
-        found = cells_in_pieces(pairs, book, luck.seed, luck.replication, [witness for _, witness in streamed], step)
+        witnesses, books = [witness for _, witness in streamed], [book] * len(pairs)
+        found = cells_in_pieces(pairs, books, luck.seed, luck.replication, witnesses, step)
         yield from (Played(pair, cell, None) for pair, cell in zip(pairs, found, strict=True))
     if not rest:
         return
