@@ -1,5 +1,6 @@
 """Pieces of a workload: together they are the whole, wherever they are cut, and none holds more than it must."""
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from examples import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workloads import SEED, workload
+from workloads import SEED, draws, workload
 
 import sim
 from sim.providers.media import Media
@@ -15,6 +16,9 @@ from sim.scenario import shipped
 from sim.trace import NODE_COLUMNS, REQUEST_COLUMNS, shared_tokens
 from sim.workload import contexts
 from sim.workload import pieces as module
+from sim.workload.arrivals import PROCESSES, instants
+from sim.workload.arrivals import times as arrival_times
+from sim.workload.intensity import spanning, strides, walk
 from sim.workload.pieces import pieces
 from sim.workload.realise import realise, uniforms
 
@@ -154,6 +158,7 @@ def path_of(node, parent, documents):
 def _small_blocks(monkeypatch):
     """Draw a few requests at a time, so that small workloads have many blocks."""
     monkeypatch.setattr(module, "_BLOCK", 5)
+    monkeypatch.setattr(module, "_MANY", 2)
     monkeypatch.setattr(contexts, "_WAITING", 7)
 
 
@@ -186,6 +191,7 @@ def test_streams_in_pieces(streams, seed, size, block, horizon):
     spec = workload(text + CONTEXTS, HEAD % horizon)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK", block)
+        patch.setattr(module, "_MANY", block)
         patch.setattr(contexts, "_WAITING", block)
         assert_whole(list(pieces(spec, seed, 0, MEDIA, size=size)), realise(spec, seed, 0, MEDIA))
 
@@ -210,6 +216,58 @@ def test_one_instant_is_one_piece():
     spec = workload(stream("a", ARRIVALS["at once"]) + stream("b", ARRIVALS["at once"]), HEAD % "1h")
     assert [piece.trace.requests for piece in pieces(spec, SEED, 0, MEDIA, size=1)] == [18, 18]
     assert [piece.trace.requests for piece in pieces(spec, SEED, 0, MEDIA, size=19)] == [36]
+
+
+def test_pieces_over_the_edges_of_the_draws(monkeypatch):
+    """Blocks that end anywhere in the chunks of the draws change no draw."""
+    monkeypatch.setattr(module, "_BLOCK", 3_000)
+    text = stream("a", '{process = "poisson", rate = "8000/h"}', SESSIONS["open"], SHARED["deep"])
+    spec = workload(text + CONTEXTS, HEAD % "1h")
+    whole = realise(spec, SEED, 0, MEDIA)
+    assert whole.requests > 2 * 8_192
+    assert_whole(list(pieces(spec, SEED, 0, MEDIA, size=4_000)), whole)
+
+
+@given(st.floats(0.1, 60), st.integers(1, 70), st.sampled_from([0.0, 0.7]))
+@settings(max_examples=times(50))
+def test_a_walk_in_blocks(limit, size, start):
+    """A walk has the same bits in blocks as in one."""
+    whole = walk(draws(0)("gap"), start + limit, start=start)
+    blocks = list(strides(spanning(draws(0))("gap"), start + limit, size, start=start))
+    assert np.array_equal(np.concatenate(blocks), whole)
+    assert all(len(block) == size for block in blocks[:-1])
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_arrivals_in_blocks(process):
+    """The instants of a process are the same in blocks of any size, and no block is much larger than asked for."""
+    text = next(text for text in ARRIVALS.values() if process in text)
+    spec = workload(stream("x", text), HEAD % "30h")
+    law, clock = spec.streams["x"].arrivals, spec.clock
+    whole = arrival_times(law, clock, draws(3))
+    assert len(whole) > 50
+    for size in (1, 10, 1_000):
+        blocks = list(instants(law, clock, spanning(draws(3)), size))
+        assert np.array_equal(np.concatenate(blocks), whole)
+        assert max(map(len, blocks)) <= 8 * size + 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("session", ["alone", "open"])
+def test_memory_does_not_grow_with_the_run(session):
+    """Pieces of 2^17 requests of a run of 3 million stay below 250 MB, as those of half as long a run do."""
+    turns = "" if session == "alone" else SESSIONS["open"].replace("9m", "1m")
+    text = stream("a", '{process = "poisson", rate = "%s/h"}' % (50_000 if turns else 125_000), turns, SHARED["deep"])
+    peaks = []
+    for hours in (12, 24):
+        spec = workload(text + CONTEXTS, HEAD % f"{hours}h")
+        tracemalloc.start()
+        requests = sum(piece.trace.requests for piece in pieces(spec, SEED, 0, MEDIA, size=1 << 17))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert requests > 2_900_000
+    assert max(peaks) < 250e6 < requests * 8 * len(REQUEST_COLUMNS)
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 @given(st.integers(0, 20_000), st.integers(0, 20_000))

@@ -59,7 +59,7 @@ def pieces(
     while (cut := _cut(lanes, size, spec.horizon)) is not None or not first_node + first:
         taken = _taken(lanes, spec.horizon if cut is None else cut, first, first_node + len(forest.parent))
         forest = Forest.joined([forest, _added(taken.rows)])
-        yield Piece(
+        piece = Piece(
             trace=Trace(
                 **{name: taken.rows[name] for name in REQUEST_COLUMNS},
                 **forest._asdict(),
@@ -74,10 +74,12 @@ def pieces(
             live_node=taken.live_node,
             documents=library.documents,
         )
-        if cut is None:
-            return
         first, first_node = first + len(taken.rows["arrive"]), first_node + len(forest.parent)
         forest = Forest(*[_NONE] * len(Forest._fields))
+        yield piece
+        if cut is None:
+            return
+        del taken, piece  # who asked for it says how long it lives
 
 
 def _block(*documents: int) -> int:
