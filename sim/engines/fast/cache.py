@@ -6,7 +6,9 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from sim import ledger
 from sim.engines.laws import backoff, draws, jobs, latency, order, prefix, quota, ttl, weather
+from sim.strategies import decision
 
 __all__ = ["LAWS", "folder", "is_warm"]
 
@@ -17,7 +19,7 @@ _HERE = Path(__file__).parent
 @cache
 def digest() -> str:
     """Return a hash of all sources that end up in a kernel: numba watches only the file of each function itself."""
-    sources = sorted(_HERE.glob("*.py")) + [Path(law.__file__ or "") for law in LAWS]
+    sources = sorted(_HERE.glob("*.py")) + [Path(module.__file__ or "") for module in (*LAWS, decision, ledger)]
     text = b"\0".join(path.read_bytes() for path in sources)
     return hashlib.sha256(text + version("numba").encode()).hexdigest()[:16]
 
