@@ -19,7 +19,8 @@ Path = tuple[str, ...]
 def in_force(scenario: Scenario, pairs: Sequence[Pair]) -> tuple[Assumption, ...]:
     """Return every assumption that can move a figure of this run, the overridden ones last."""
     served = {model for name in scenario.spec.models for model in _models(scenario, name)}
-    tables = {name: scenario.document.data.get(name, {}) for name in ("service", "terms", "project", "client")}
+    names = ("service", "terms", "project", "client", "prices")
+    tables = {name: scenario.document.data.get(name, {}) for name in names}
     set_here = set(_leaves(tables))
     uses = _uses(scenario, pairs)
     relevant = [a for a in scenario.book.assumptions if _matters(a.path, served, uses)]

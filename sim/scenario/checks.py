@@ -16,7 +16,18 @@ from sim.workload import civil, rules
 
 __all__ = ["problems_of", "restless", "times_of", "unchangeable", "unknown_names"]
 
-_COMMON = ("models", "strategies", "baseline", "seed", "replications", "book", "question", "close", "patience_target")
+_COMMON = (
+    "prices",
+    "models",
+    "strategies",
+    "baseline",
+    "seed",
+    "replications",
+    "book",
+    "question",
+    "close",
+    "patience_target",
+)
 _MOST_EPISODES = 1_000_000  # expected: more of them is a mistake, and drawing them takes minutes
 _AFTER_MS = 14 * DAY  # after the last arrival there is weather still
 
@@ -70,6 +81,11 @@ def _models_and_baseline(document: Document, book: Book | None) -> list[Problem]
         document.problem(("models", index), "unknown model", nearest(model, book.models), model)
         for index, model in enumerate(models if isinstance(models, list) else [])
         if book is not None and isinstance(model, str) and model not in book.models
+    ]
+    problems += [
+        document.problem(("prices", model), "unknown model", nearest(model, book.models), model)
+        for model in _table(document, "prices")
+        if book is not None and model not in book.models
     ]
     if isinstance(baseline, str) and baseline not in strategies:
         problems.append(document.problem(("baseline",), "unknown strategy", nearest(baseline, strategies), baseline))

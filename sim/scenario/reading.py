@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sim.document import Document, as_toml, read, validate
 from sim.errors import InputError, Problem
+from sim.providers.amended import amended, prices_of
 from sim.providers.load import load_book
 from sim.providers.prices import Book, Terms
 from sim.providers.service import Service
@@ -136,6 +137,7 @@ def read_scenario(document: Document, name: str, *, sets: Sequence[str] = (), bo
         raise InputError(dict.fromkeys(found)) from None
     if opened is None:
         raise InputError(problems)
+    opened = amended(opened, {model: prices_of(own) for model, own in spec.prices.items()})
     problems += problems_of(document, spec, opened)
     arms: list[Arm] = []
     for arm_name in spec.strategies:

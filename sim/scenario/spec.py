@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field
 
 from sim.document import Strict
+from sim.providers.amended import OwnPrices
 from sim.providers.client import ClientOptions
 from sim.providers.project import ProjectOptions
 from sim.strategies import AnySpec
@@ -48,6 +49,7 @@ class ScenarioSpec(Strict):
     streams: dict[str, StreamSpec] = {}
     replay: ReplaySpec | None = None
     book: str = "google"
+    prices: dict[str, OwnPrices] = {}  # by model: laid over the book's, on all dates
     models: Annotated[list[str], Field(min_length=1)]
     strategies: Annotated[
         dict[str, Annotated[AnySpec, Field(discriminator="kind")]], Field(min_length=1), BeforeValidator(_with_kinds)
