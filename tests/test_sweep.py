@@ -76,6 +76,11 @@ def test_the_summary_restates_the_rows(tmp_path):
             assert mine["latency_s"]["mean"]["mean"] == theirs["latency_s"]["mean"]
             assert mine["requests"]["total"]["mean"] == theirs["requests"]["total"]
         assert setting["cheapest"] == {name: run["cheapest"][name] for name in ("strategy", "model")}
+        told = [*found.summary["assumptions"], *setting["assumptions"]]
+        assert sorted(map(str, told)) == sorted(map(str, run["assumptions"]))
+        of_statistics = ("replications are too few", "nothing in this scenario", "one replication has no")
+        expected = [text for text in run["warnings"] if not any(words in text for words in of_statistics)]
+        assert setting["warnings"] == expected
 
 
 def test_settings_that_change_no_traffic_meet_the_same_requests(tmp_path):

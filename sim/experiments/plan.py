@@ -15,7 +15,7 @@ from sim.experiments.fingerprint import code_digest
 from sim.experiments.items import Group, Item, Study, Task, cell_key
 from sim.experiments.large import flat_pieces, is_large
 from sim.experiments.pairs import Pair, pairs_of, realised, recorded_of
-from sim.experiments.survey import survey
+from sim.experiments.survey import Survey, survey
 from sim.scenario import ReplaySpec, Scenario, read_scenario
 from sim.trace import Trace
 from sim.traces import Recorded
@@ -46,7 +46,15 @@ class Plan(NamedTuple):
     replications: int
     study: Study
     requests: tuple[int, ...]  # (groups,) in the first realisation of each
+    pairs: tuple[tuple[Pair, ...], ...]  # (settings,) of each cell
+    records: tuple[Recorded | None, ...]  # (settings,) the trace of a replay
+    surveys: Mapping[str, Survey]  # of the first realisation, by the cells' identity
     manifest: dict[str, Any]  # what a resumed sweep must agree in
+
+    @property
+    def tasks(self) -> Mapping[str, Pair]:
+        """Return the pair that stands for all that are computed alike, by the identity of its cells."""
+        return {task.identity: task.pair for group in self.study.groups for task in group.tasks}
 
     @property
     def work(self) -> int:
@@ -81,8 +89,8 @@ def plan_of(
     settings = settings_of(axes, design, root, _is_whole(base))
     scenarios = _read(base, settings)
     records = _Records()
-    study, cells = _study(scenarios, root, records)
-    requests = _surveyed(study)
+    study, cells, pairs = _study(scenarios, root, records)
+    requests, surveys = _surveyed(study)
     runs = sum(count * len(group.tasks) for count, group in zip(requests, study.groups, strict=True)) * times
     study = study._replace(engine=chosen(engine, runs))
     manifest = {
@@ -95,7 +103,10 @@ def plan_of(
         "settings": [dict(setting.values) for setting in settings],
         "overrides": list(sets),
     }
-    return Plan(base, axes, design, settings, scenarios, cells, times, study, requests, manifest)
+    recorded = tuple(records.of(scenario)[0] for scenario in scenarios)
+    return Plan(
+        base, axes, design, settings, scenarios, cells, times, study, requests, pairs, recorded, surveys, manifest
+    )
 
 
 def _arguments(times: int, seed: int, engine: str) -> list[Problem]:
@@ -178,19 +189,21 @@ class _Groups:
 
 def _study(
     scenarios: tuple[Scenario, ...], seed: int, records: "_Records"
-) -> tuple[Study, tuple[tuple[PlannedCell, ...], ...]]:
-    """Return the work of all settings, and the cells of each."""
+) -> tuple[Study, tuple[tuple[PlannedCell, ...], ...], tuple[tuple[Pair, ...], ...]]:
+    """Return the work of all settings, and the cells of each with their pairs."""
     groups = _Groups()
     planned: list[tuple[PlannedCell, ...]] = []
+    compiled: list[tuple[Pair, ...]] = []
     for number, scenario in enumerate(scenarios):
         recorded, digest = records.of(scenario)
         cells = []
-        for pair in pairs_of(scenario, recorded):
+        compiled.append(tuple(pairs_of(scenario, recorded)))
+        for pair in compiled[-1]:
             identity = _identity(scenario, pair, seed, digest)
             groups.add(Task(identity, number, pair), recorded)
             cells.append(PlannedCell(pair.arm.name, pair.model, identity))
         planned.append(tuple(cells))
-    return Study(scenarios, groups.all(), seed, "reference"), tuple(planned)
+    return Study(scenarios, groups.all(), seed, "reference"), tuple(planned), tuple(compiled)
 
 
 class _Records:
@@ -229,23 +242,32 @@ def _identity(scenario: Scenario, pair: Pair, seed: int, recorded: str) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _surveyed(study: Study) -> tuple[int, ...]:
-    """Return the requests in the first realisation of each group; raise for a prompt that would never be served."""
+def _surveyed(study: Study) -> tuple[tuple[int, ...], dict[str, Survey]]:
+    """Look at the first realisation of each group; raise for a prompt that would never be served.
+
+    Returns the requests of each group, and a survey for each task by its identity.
+    """
     requests: list[int] = []
+    surveys: dict[str, Survey] = {}
     problems: dict[Problem, None] = {}
     for group in study.groups:
         first = group.tasks[0].pair
-        count = 0
-        for trace in _seen(first, group.recorded, study.seed):
-            count += trace.requests
-            for task in group.tasks:
-                try:
-                    survey(study.scenarios[task.scenario], [(trace, [task.pair])])
-                except InputError as error:
-                    problems |= dict.fromkeys(error.problems)
-        requests.append(count)
+        once = [] if is_large(first) else list(_seen(first, group.recorded, study.seed))
+        by_scenario: dict[int, list[Task]] = {}
+        for task in group.tasks:
+            by_scenario.setdefault(task.scenario, []).append(task)
+        for number, tasks in by_scenario.items():
+            pairs = [task.pair for task in tasks]
+            parts = once or _seen(first, group.recorded, study.seed)
+            try:
+                found = survey(study.scenarios[number], ((trace, pairs) for trace in parts))
+            except InputError as error:
+                problems |= dict.fromkeys(error.problems)
+            else:
+                surveys |= {task.identity: found.of(task.pair, task.pair.workload) for task in tasks}
+        requests.append(found.requests[first.workload] if not problems else 0)
     _raise(list(problems))
-    return tuple(requests)
+    return tuple(requests), surveys
 
 
 def _seen(pair: Pair, recorded: Recorded | None, seed: int) -> Iterator[Trace]:

@@ -1,7 +1,7 @@
 """A look at every realisation before the first is simulated: what is too large, and what a reader must be told."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from sim.scenario import Scenario
 from sim.strategies.decision import Plan
 from sim.trace import Ints, Trace
 
-__all__ = ["Excess", "Survey", "survey"]
+__all__ = ["Excess", "Survey", "merged", "survey"]
+
+T = TypeVar("T")
 
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
@@ -36,6 +38,21 @@ class Survey(NamedTuple):
     thinking: Mapping[int, tuple[str, ...]]  # streams that tell their thinking apart
     excess: Mapping[tuple[str, str], tuple[Excess, ...]]  # by (strategy, model)
     overspent: Mapping[tuple[str, str], int]  # the same: calls that cost more than may be spent in ten minutes
+
+    def of(self, pair: Pair, workload: int) -> "Survey":
+        """Return what is told of one pair alone, its workload under another number."""
+        name = pair.arm.name, pair.model
+
+        def of_workload(part: Mapping[int, T]) -> dict[int, T]:
+            return {workload: part[pair.workload]} if pair.workload in part else {}
+
+        def of_pair(part: Mapping[tuple[str, str], T]) -> dict[tuple[str, str], T]:
+            return {name: part[name]} if name in part else {}
+
+        return Survey(
+            *(of_workload(self.requests), of_workload(self.contexts), of_workload(self.thinking)),
+            *(of_pair(self.excess), of_pair(self.overspent)),
+        )
 
 
 def survey(scenario: Scenario, realisations: Iterable[tuple[Trace, list[Pair]]]) -> Survey:
@@ -68,6 +85,15 @@ def survey(scenario: Scenario, realisations: Iterable[tuple[Trace, list[Pair]]])
         excess={pair: tuple(_summed(some)) for pair, some in found.items()},
         overspent=overspent,
     )
+
+
+def merged(found: Iterable[Survey]) -> Survey:
+    """Return the surveys of several pairs as one."""
+    parts: list[dict[Any, Any]] = [{} for _ in Survey._fields]
+    for one in found:
+        for whole, name in zip(parts, Survey._fields, strict=True):
+            whole.update(getattr(one, name))
+    return Survey(*parts)
 
 
 def _assert_fits(scenario: Scenario, pair: Pair, trace: Trace) -> None:

@@ -15,6 +15,7 @@ from sim.document import as_toml
 from sim.experiments.estimates import LEVEL, Json, amount, counted, mean, seconds_each, share
 from sim.experiments.items import cell_key
 from sim.experiments.plan import Plan, PlannedCell
+from sim.experiments.remarks import assumptions, warnings
 from sim.experiments.rows import COLUMNS
 from sim.stats import Interval
 
@@ -85,6 +86,11 @@ def _rows(plan: Plan, store: Store, cell: PlannedCell) -> Iterator[dict[str, Any
 
 def summary_of(plan: Plan, store: Store, failures: Sequence[Failure]) -> Json:
     """Return what was found of every setting."""
+    settings = [_setting(plan, store, number) for number in range(len(plan.settings))]
+    common, own = assumptions(plan)
+    told = warnings(plan, [_created(plan, store, number) for number in range(len(plan.settings))])
+    for setting, assumed, warned in zip(settings, own, told, strict=True):
+        setting |= {"assumptions": assumed, "warnings": [*warned, *setting["warnings"]]}
     return {
         "schema": SCHEMA,
         "scenario": plan.base.name,
@@ -96,8 +102,15 @@ def summary_of(plan: Plan, store: Store, failures: Sequence[Failure]) -> Json:
         "varied": _paths(plan),
         "level": LEVEL,
         "failed": [str(failure) for failure in sorted(failures)],
-        "settings": [_setting(plan, store, number) for number in range(len(plan.settings))],
+        "assumptions": common,
+        "settings": settings,
     }
+
+
+def _created(plan: Plan, store: Store, number: int) -> set[tuple[str, str]]:
+    """Return the pairs of a setting that created an explicit cache in any replication."""
+    cells = plan.cells[number]
+    return {(cell.strategy, cell.model) for cell in cells if any(row["caches"] for row in _rows(plan, store, cell))}
 
 
 def _setting(plan: Plan, store: Store, number: int) -> Json:
@@ -117,6 +130,11 @@ def _setting(plan: Plan, store: Store, number: int) -> Json:
         "baseline": scenario.baseline,
         "results": results,
         "cheapest": _cheapest(found, scenario.spec.patience_target) if ranked else None,
+        "warnings": [
+            f"cost of {strategy} on {model}: {text}"
+            for (strategy, model), rows in found.items()
+            if (text := stats.undercovers(_costs(rows)))
+        ],
     }
 
 
