@@ -221,7 +221,7 @@ def test_one_instant_is_one_piece():
 def test_pieces_over_the_edges_of_the_draws(monkeypatch):
     """Blocks that end anywhere in the chunks of the draws change no draw."""
     monkeypatch.setattr(module, "_BLOCK", 3_000)
-    text = stream("a", '{process = "poisson", rate = "8000/h"}', SESSIONS["open"], SHARED["deep"])
+    text = stream("a", '{process = "poisson", rate = "12000/h"}', SESSIONS["open"], SHARED["deep"])
     spec = workload(text + CONTEXTS, HEAD % "1h")
     whole = realise(spec, SEED, 0, MEDIA)
     assert whole.requests > 2 * 8_192
