@@ -29,4 +29,6 @@ def compiled(decide: Callable[..., Any]) -> Any:
     )
     names: dict[str, Any] = {"inner": inner, "kind": kind, "View": View}
     exec(text, names)  # noqa: S102 - all that varies in it is a number of fields
+    if numba.config.DISABLE_JIT:
+        return names["packed"]
     return numba.cfunc(_SIGNATURE, error_model="numpy")(names["packed"])

@@ -10,7 +10,7 @@ from sim.engines.fast import asked, batch, calls, client, clock, collection, exp
 from sim.engines.fast.compile import kernel, loop
 from sim.engines.fast.decide import compiled
 from sim.engines.fast.ends import settle
-from sim.engines.fast.memory import World
+from sim.engines.fast.memory import World, world_of
 from sim.engines.fast.world import Memory, build
 from sim.engines.laws.order import BEGIN, Kind, rank, request_of
 from sim.engines.physics import Physics
@@ -181,16 +181,17 @@ def run(trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int =
     ``stop`` lets nothing happen from this ms on, -1 = never stop: only what the ledger counts is of use then.
     """
     memory = build(trace, plan, rules, physics)
+    w = world_of(memory.w, memory.tables)
     decide: Callable[..., Any] = compiled(plan.decide)
     if memory.w[0].last_use:
-        _count_contexts(memory.w)
+        _count_contexts(w)
     longest = max(rules.client.timeout, int(memory.w[0].flex_timeout), 0)
-    while _run(memory.w, decide, longest, _FOREVER if stop == NEVER else stop) == _FULL:
+    while _run(w, decide, longest, _FOREVER if stop == NEVER else stop) == _FULL:
         for name in _BOUNDLESS:
             memory.grow(name)
     if stop != NEVER:
         return _ledger(trace, memory, rules)
-    _close(memory.w, int(memory.tables["metered_arrived"].max(initial=0)))
+    _close(w, int(memory.tables["metered_arrived"].max(initial=0)))
     return assert_conserved(trace, _ledger(trace, memory, rules))
 
 
@@ -230,7 +231,7 @@ def _duplicates(trace: Trace, tables: dict[str, Any], count: int) -> dict[str, I
 
 def _caches(trace: Trace, memory: Memory, count: int) -> dict[str, Ints]:
     until, committed = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    _ends(memory.w, until, committed)
+    _ends(world_of(memory.w, memory.tables), until, committed)
     rows = memory.tables["caches"][:count]
     names = ("model", "tokens", "born", "reads")
     return {
