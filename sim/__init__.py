@@ -14,6 +14,7 @@ from sim.experiments.replay import replay
 from sim.experiments.result import Result
 from sim.experiments.simulate import realise, simulate
 from sim.experiments.summary import summarise
+from sim.experiments.sweep import sweep
 from sim.ledger import Ledger
 from sim.providers import load_book
 from sim.scenario import Scenario, load
@@ -35,4 +36,5 @@ __all__ = [
     "run",
     "simulate",
     "summarise",
+    "sweep",
 ]

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, stdtrit
 
+from sim.sketch import Sketch, joined
+
 __all__ = [
     "Interval",
     "least_sample",
@@ -30,7 +32,7 @@ __all__ = [
 LEVEL = 0.95
 
 Number: TypeAlias = float | Fraction
-Samples: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64] | Sequence[float]
+Samples: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64] | Sequence[float] | Sketch
 
 
 class Interval(NamedTuple):
@@ -102,6 +104,8 @@ def quantile(values: Samples, q: float) -> float:
     >>> quantile([40.0, 10.0, 20.0, 30.0], 0.5)
     25.0
     """
+    if isinstance(values, Sketch):
+        return values.quantile(q)
     return float(np.quantile(np.asarray(values, dtype=np.float64), q))
 
 
@@ -208,11 +212,11 @@ def pooled_quantile(samples: Iterable[Samples], q: float, level: float = LEVEL) 
     >>> pooled_quantile([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]], 0.5).mean
     2.5
     """
-    filled = [np.asarray(sample, dtype=np.float64) for sample in samples if len(sample)]
+    filled = [sample if isinstance(sample, Sketch) else np.asarray(sample) for sample in samples if len(sample)]
     if not filled:
         return None
     own = [quantile(sample, q) for sample in filled]
-    return Interval.around(quantile(np.concatenate(filled), q), _half_width(own, level))
+    return Interval.around(quantile(joined(filled), q), _half_width(own, level))
 
 
 def ratio_interval(above: Sequence[int], below: Sequence[int], level: float = LEVEL) -> Interval | None:

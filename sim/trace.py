@@ -10,9 +10,11 @@ from sim.errors import EngineError
 __all__ = [
     "DRAW_BITS",
     "DRAW_COLUMNS",
+    "NODE_COLUMNS",
     "REQUEST_COLUMNS",
     "WEATHER",
     "Ints",
+    "Piece",
     "Trace",
     "check",
     "shared_tokens",
@@ -71,6 +73,25 @@ class Trace(NamedTuple):
     def prompt(self) -> Ints:
         """Return the (n,) prompt lengths in tokens."""
         return self.fresh + shared_tokens(self.leaf, self.depth)
+
+
+class Piece(NamedTuple):
+    """Requests ``[first, first + n)`` of a workload in the order of arrival, and the prefixes that they add.
+
+    Pieces are cut between two instants, and all pieces together are the whole trace, but for the numbers of nodes: here
+    documents come first, then what sessions add, in the order of the requests that add it. A request and those that
+    follow it are in one piece.
+    """
+
+    trace: Trace  # of these requests; follows, session, leaf and parent count from the start of the workload
+    first: int  # number of its first request
+    first_node: int  # number of its first node
+    prompt: Ints  # (n,) tokens of the whole prompt
+    heard: Ints  # (n,) tokens of the whole prompt that are audio
+    home: Ints  # (n,) the route draw of the first request of its conversation
+    floor: Ints  # (n,) the first node that its session adds, -1 = its session adds none
+    live_node: int  # no prompt of a later piece passes a node of [documents, live_node)
+    documents: int  # nodes [0, documents) are documents; all are in the first piece
 
 
 def shared_tokens(leaf: Ints, depth: Ints) -> Ints:

@@ -11,14 +11,15 @@ import pytest
 pytestmark = pytest.mark.slow
 
 TESTS = Path(__file__).parent
+EQUALITY = ("test_fast_engine.py", "test_stream.py")
 
 
 def equality(share, *options, **environment):
     """Run the equality tests of the engines in a process of their own, on a share of their examples."""
     path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     more = {"PYTHONPATH": path, "HYPOTHESIS_PROFILE": "ci", "GCSIM_EXAMPLES": str(share), **environment}
-    chosen = ["-k", "equal and not shipped", "-p", "no:cacheprovider", *options]
-    command = [sys.executable, "-m", "pytest", "-q", *chosen, str(TESTS / "test_fast_engine.py")]
+    chosen = ["-k", "(equal and not shipped) or prefixes_back", "-p", "no:cacheprovider", *options]
+    command = [sys.executable, "-m", "pytest", "-q", *chosen, *(str(TESTS / name) for name in EQUALITY)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **more}, check=False)
     assert done.returncode == 0, done.stdout[-5_000:] + done.stderr[-2_000:]
     return done.stdout

@@ -19,6 +19,7 @@ from sim.cli.prices import prices
 from sim.cli.rate import rate
 from sim.cli.replay import replay
 from sim.cli.run import run
+from sim.cli.sweep import sweep
 from sim.cli.trace import trace
 from sim.errors import SimError
 
@@ -27,6 +28,7 @@ __all__ = ["app", "main"]
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "replay": replay,
+    "sweep": sweep,
     "rate": rate,
     "price": price,
     "prices": prices,

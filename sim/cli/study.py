@@ -125,7 +125,7 @@ def note(sentence: str) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None]]:
+def progress_bar() -> Iterator[Callable[[float, int], None]]:
     """Show a bar on stderr while a run goes on; an interrupt ends the command, with nothing written."""
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = stderr()

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Protocol
 
 from sim.engines.fast.cache import is_warm
+from sim.engines.parts import Streaming
 from sim.engines.physics import Physics
 from sim.engines.reference import run as reference
 from sim.ledger import Ledger
@@ -11,7 +12,7 @@ from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
 from sim.trace import Trace
 
-__all__ = ["ENGINES", "Engine", "chosen", "engine_of", "is_warm", "uncovered"]
+__all__ = ["ENGINES", "Engine", "chosen", "engine_of", "is_warm", "stream_of", "uncovered"]
 
 ENGINES = ("auto", "reference", "fast")
 
@@ -48,6 +49,12 @@ def engine_of(name: str) -> Engine:
         run: Engine = import_module("sim.engines.fast.engine").run
         return run
     return reference
+
+
+def stream_of(plan: Plan, rules: Rules, cells: int) -> Streaming:
+    """Return the compiled engine on a workload that comes in pieces; the service's own cache has so many cells."""
+    stream: Streaming = import_module("sim.engines.fast.stream").Stream(plan, rules, cells)
+    return stream
 
 
 def uncovered(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> str:

@@ -11,13 +11,14 @@ from sim.engines.laws.draws import redraw, redrawn
 from sim.engines.laws.latency import SLOWNESS_ONE
 from sim.providers.service import Episodes, ImplicitService, Queueing, Retention, Service, Turnaround
 from sim.strategies.decision import NEVER
-from sim.trace import DRAW_BITS, Ints, Trace
+from sim.trace import DRAW_BITS, REQUEST_COLUMNS, Ints, Trace
 from sim.units import DAY
 
 __all__ = [
     "Physics",
     "cells",
     "episodes",
+    "first_requests",
     "prepare",
     "queueing_ms",
     "redraws",
@@ -43,8 +44,11 @@ class Physics(NamedTuple):
     slow: Ints  # (2 s,) the same: batch is slow
 
 
-def prepare(trace: Trace, service: Service, attempts: int) -> Physics:
-    """Return the integers of a trace under a service; ``attempts`` = jobs that a request may stand in at most."""
+def prepare(trace: Trace, service: Service, attempts: int, *, home: Ints | None = None) -> Physics:
+    """Return the integers of a trace under a service; ``attempts`` = jobs that a request may stand in at most.
+
+    ``home`` are the (n,) route draws of the first requests of their conversations, if the trace lacks some of these.
+    """
     again = [redraws(trace.turnaround, attempt) for attempt in range(1, attempts + 1)]
     times = [turnaround_ms(service.batch.turnaround, draws) for draws in again]
     until = trace.horizon + _WEATHER_MS
@@ -52,23 +56,39 @@ def prepare(trace: Trace, service: Service, attempts: int) -> Physics:
         slowness=slowness(service.slowness_cv, trace.slowness),
         retention_ms=retention_ms(service.implicit.retention, trace.retention),
         turnaround_ms=np.array(times, dtype=np.int64).reshape(attempts, trace.requests),
-        cell=cells(service.implicit, trace),
+        cell=cells(service.implicit, trace.route, trace.route[trace.session] if home is None else home),
         queueing_ms=queueing_ms(service.flex.queueing, trace.queueing),
         overload=episodes(service.overload, int(trace.weather[0]), until),
         slow=episodes(service.batch.slow, int(trace.weather[1]), until),
     )
 
 
-def cells(implicit: ImplicitService, trace: Trace) -> Ints:
+def first_requests(trace: Trace, physics: Physics, count: int) -> tuple[Trace, Physics]:
+    """Return the first requests of a trace with what the service does to them; the tree of prefixes stays whole.
+
+    Nobody among them follows a later one, so they are a trace of their own.
+    """
+    if count >= trace.requests:
+        return trace, physics
+    columns = {name: getattr(trace, name)[:count].copy() for name in REQUEST_COLUMNS}
+    own: dict[str, Any] = {name: getattr(physics, name)[:count].copy() for name in _OF_REQUESTS}
+    turnaround = physics.turnaround_ms[:, :count].copy()
+    return trace._replace(**columns), physics._replace(**own, turnaround_ms=turnaround)
+
+
+_OF_REQUESTS = ("slowness", "retention_ms", "cell", "queueing_ms")
+
+
+def cells(implicit: ImplicitService, route: Ints, home: Ints) -> Ints:
     """Return the (n,) serving cells: with the chance ``affinity`` that of the conversation, else any alike.
 
-    One draw serves both: its hash says whether the request stays with its conversation, itself says where it goes.
+    ``route`` are the (n,) draws of the requests, ``home`` those of the first requests of their conversations. One draw
+    serves both: its hash says whether the request stays with its conversation, itself says where it goes.
     """
     if implicit.cells == 1:
-        return np.zeros(trace.requests, dtype=np.int64)
-    own = (trace.route * implicit.cells) >> DRAW_BITS
-    stays = redraws(trace.route, 2) < round(implicit.affinity * (1 << DRAW_BITS))
-    return np.where(stays, own[trace.session], own)
+        return np.zeros_like(route)
+    stays = redraws(route, 2) < round(implicit.affinity * (1 << DRAW_BITS))
+    return (np.where(stays, home, route) * implicit.cells) >> DRAW_BITS
 
 
 def queueing_ms(law: Queueing, draws: Ints) -> Ints:

@@ -1,21 +1,23 @@
 """The reference as a witness of the compiled engine: a share of what that ran is run again, and must be equal."""
 
-from typing import Any
-
 import numpy as np
 
 from sim.engines.choice import Engine, engine_of
-from sim.engines.physics import Physics
+from sim.engines.physics import Physics, first_requests
 from sim.errors import EngineError
 from sim.ledger import Ledger
 from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
-from sim.trace import REQUEST_COLUMNS, Trace
+from sim.trace import Trace
 
-__all__ = ["assert_equal", "differences", "first_requests"]
+__all__ = ["EnginesDiffer", "assert_equal", "differences", "first_requests"]
 
 MOST = 20_000  # requests of an item that are run again
 _SHOWN = 40  # requests of the smallest trace that are printed
+
+
+class EnginesDiffer(EngineError):
+    """The compiled engine differs from the reference: one of them has a defect."""
 
 
 def differences(one: Ledger, other: Ledger) -> list[str]:
@@ -24,26 +26,10 @@ def differences(one: Ledger, other: Ledger) -> list[str]:
     return [name for name in names if not np.array_equal(getattr(one, name), getattr(other, name))]
 
 
-def first_requests(trace: Trace, physics: Physics, count: int) -> tuple[Trace, Physics]:
-    """Return the first requests of a trace with what the service does to them; the tree of prefixes stays whole.
-
-    Nobody among them follows a later one, so they are a trace of their own.
-    """
-    if count >= trace.requests:
-        return trace, physics
-    columns = {name: getattr(trace, name)[:count].copy() for name in REQUEST_COLUMNS}
-    own: dict[str, Any] = {name: getattr(physics, name)[:count].copy() for name in _OF_REQUESTS}
-    turnaround = physics.turnaround_ms[:, :count].copy()
-    return trace._replace(**columns), physics._replace(**own, turnaround_ms=turnaround)
-
-
-_OF_REQUESTS = ("slowness", "retention_ms", "cell", "queueing_ms")
-
-
 def assert_equal(
     trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int = NEVER, fast: Engine | None = None
 ) -> None:
-    """Run the first requests of an item on both engines; raise :class:`EngineError` with the smallest that differs.
+    """Run the first requests of an item on both engines; raise :class:`EnginesDiffer` with the smallest that differs.
 
     The smallest part of it is sought by bisection over the number of first requests.
     """
@@ -61,7 +47,7 @@ def assert_equal(
         middle = (low + high) // 2
         low, high = (low, middle) if apart(middle) else (middle, high)
     part, _ = first_requests(trace, physics, high)
-    raise EngineError(
+    raise EnginesDiffer(
         f"the compiled engine differs from the reference under {plan.name} in {', '.join(apart(high))}, "
         f"from its {high:,} first requests on:\n{_table(part)}"
     )

@@ -10,9 +10,11 @@ from sim.experiments.pairs import Pair
 from sim.experiments.result import Binding, Caching, Cell, Refusals, StreamCell, Turnaround, Unread
 from sim.ledger import JobState, Ledger, Limit, Mode, Source, Status
 from sim.providers.prices import Book, Terms
-from sim.trace import Trace
+from sim.trace import Ints, Trace
 
-__all__ = ["binding_of", "measure", "turnaround_of", "unread_of"]
+__all__ = ["binding_of", "caching_of", "jobs_of", "measure", "stream_of", "turnaround_of", "unread_of"]
+
+Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 _ABOUT = ("models", "start_ms")  # of a ledger, besides its columns
 
@@ -20,24 +22,26 @@ _ABOUT = ("models", "start_ms")  # of a ledger, besides its columns
 def measure(ledger: Ledger, trace: Trace, pair: Pair, book: Book, replication: int) -> Cell:
     """Return the cell of a pair's ledger on one realisation."""
     bill = rate(ledger, book, pair.arm.terms)
-    states = np.bincount(ledger.job_state, minlength=len(JobState)).tolist()
     return Cell(
         strategy=pair.arm.name,
         model=pair.model,
         replication=replication,
         total_usd=bill.total,
         lines_usd={str(name): usd for name, usd in bill.by_line().items()},
-        streams=tuple(_stream(trace, ledger, number, name) for number, name in enumerate(trace.streams)),
+        streams=tuple(
+            stream_of(ledger, name, trace.stream == number, trace.patience, trace.thinking)
+            for number, name in enumerate(trace.streams)
+        ),
         binding=binding_of(ledger),
-        jobs={state.name.lower(): states[state] for state in JobState if states[state]},
+        jobs=jobs_of(ledger),
         turnaround=turnaround_of(ledger),
-        caches=_caching(ledger, trace, pair, book),
+        caches=caching_of(ledger, pair, book, refused_contexts(trace, ledger.arrived, pair.plan, pair.rules)),
         duplicates=len(ledger.duplicate_request),
     )
 
 
-def _stream(trace: Trace, ledger: Ledger, number: int, name: str) -> StreamCell:
-    mine = trace.stream == number
+def stream_of(ledger: Ledger, name: str, mine: Mask, patience: Ints, thinking: Ints) -> StreamCell:
+    """Return what the requests of one stream met, the (n,) ones of a ledger that are ``mine``."""
     done = mine & ledger.done_mask
     status = np.bincount(ledger.status[mine], minlength=len(Status)).tolist()
     waited = (ledger.done - ledger.arrived)[done]
@@ -48,15 +52,21 @@ def _stream(trace: Trace, ledger: Ledger, number: int, name: str) -> StreamCell:
         failed=status[Status.FAILED],
         expired=status[Status.EXPIRED],
         pending=status[Status.PENDING],
-        within_patience=int(np.count_nonzero(waited <= trace.patience[done])),
+        within_patience=int(np.count_nonzero(waited <= patience[done])),
         prompt_tokens=int(ledger.prompt[done].sum()),
         implicit_tokens=int(ledger.cached[done & (ledger.source == Source.IMPLICIT)].sum()),
         explicit_tokens=int(ledger.cached[done & (ledger.source == Source.EXPLICIT)].sum()),
         audio_tokens=int(ledger.audio[done].sum()),
         output_tokens=int(ledger.output[done].sum()),
-        thinking_tokens=int(trace.thinking[done].sum()),
+        thinking_tokens=int(thinking[done].sum()),
         latency_ms=np.sort(waited),
     )
+
+
+def jobs_of(ledger: Ledger) -> dict[str, int]:
+    """Return how many batch jobs of a ledger are in each state, in lower case; states of none are left out."""
+    states = np.bincount(ledger.job_state, minlength=len(JobState)).tolist()
+    return {state.name.lower(): states[state] for state in JobState if states[state]}
 
 
 def binding_of(ledger: Ledger) -> Binding:
@@ -86,11 +96,12 @@ def turnaround_of(ledger: Ledger) -> Turnaround:
     )
 
 
-def _caching(ledger: Ledger, trace: Trace, pair: Pair, book: Book) -> Caching:
+def caching_of(ledger: Ledger, pair: Pair, book: Book, refused: int) -> Caching:
+    """Return what became of a ledger's explicit caches, given how many contexts could not be cached."""
     cut_off = pair.arm.spec.close == "cut"
     return Caching(
         created=len(ledger.cache_born),
-        refused=refused_contexts(trace, ledger.arrived, pair.plan, pair.rules),
+        refused=refused,
         token_ms=ledger.storage_token_ms,
         unread=None if cut_off else unread_of(ledger, book, pair.arm.terms),
     )

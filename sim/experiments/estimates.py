@@ -10,8 +10,8 @@ from math import inf, lcm
 from typing import Any, TypeAlias
 
 from sim import stats
+from sim.sketch import Sample
 from sim.stats import Interval
-from sim.trace import Ints
 from sim.units import SECOND
 
 __all__ = [
@@ -102,7 +102,7 @@ def seconds_each(ms: Sequence[int], below: Sequence[int]) -> Interval | None:
     return None if found is None else found.scaled(1 / SECOND).within(0.0)
 
 
-def quantiles(samples: Sequence[Ints]) -> dict[str, Interval | None]:
+def quantiles(samples: Sequence[Sample]) -> dict[str, Interval | None]:
     """Return quantiles in seconds of times in ms, over all replications together."""
     found = {name: stats.pooled_quantile(samples, q, LEVEL) for name, q in QUANTILES.items()}
     return {name: None if ms is None else ms.scaled(1 / SECOND).within(0.0, inf) for name, ms in found.items()}

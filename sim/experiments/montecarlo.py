@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache
-
-import numpy as np
+from itertools import product
 
 from sim.engines.choice import ENGINES, chosen
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.assumptions import in_force
 from sim.experiments.caveats import caveats
-from sim.experiments.cells import measure
+from sim.experiments.large import flat_pieces, is_large
 from sim.experiments.pairs import Pair, horizon_ms, pairs_of, realised, recorded_of
+from sim.experiments.replication import Luck, Step, replicate
 from sim.experiments.result import Cell, Kept, Result
-from sim.experiments.simulate import Notice, ledger_of, silent
+from sim.experiments.simulate import Notice, silent
 from sim.experiments.survey import survey
 from sim.scenario import Scenario
+from sim.sketch import same
 from sim.trace import Trace
 from sim.traces import Recorded
 
@@ -22,7 +23,7 @@ __all__ = ["Progress", "run"]
 
 WITNESSED = 100  # one cell of so many that the fast engine ran is run again on the reference
 
-Progress = Callable[[int, int], None]  # (items done, items in all)
+Progress = Callable[[float, int], None]  # (cells done, cells in all); of a large replication also in between
 
 
 def run(
@@ -65,33 +66,65 @@ def run(
     cells: list[Cell] = []
     kept: list[Kept] = []
     once = times if recorded is None else 1  # the requests of a record are the same in every replication
-    found = survey(scenario, ((trace, sharing) for _, trace, sharing in _realisations(pairs, recorded, root, once)))
+    found = survey(scenario, _realisations(pairs, recorded, root, once))
     runs = sum(found.requests.get(pair.workload, 0) for pair in pairs) * times / once
     using, tell = chosen(engine, runs), cache(notice)  # a sentence is told once
-    for replication, trace, sharing in _realisations(pairs, recorded, root, times):
-        for pair in sharing:
-            ledger = ledger_of(pair, trace, engine=using, witness=len(cells) % WITNESSED == 0, notice=tell)
-            cells.append(measure(ledger, trace, pair, scenario.book, replication))
-            if keep_requests:
+    bar = _Bar(progress, len(pairs) * times)
+    for replication, sharing in product(range(times), _groups(pairs)):
+        played = replicate(
+            sharing,
+            scenario.book,
+            Luck(root, replication, recorded),
+            engine=using,
+            witnessed=[(len(cells) + number) % WITNESSED == 0 for number in range(len(sharing))],
+            whole=keep_requests,
+            notice=tell,
+            step=bar.of(len(cells), len(sharing)),
+        )
+        for pair, cell, ledger in played:
+            cells.append(cell)
+            if keep_requests and ledger is not None:
                 kept.append(Kept(pair.arm.name, pair.model, replication, ledger))
-            if progress is not None:
-                progress(len(cells), len(pairs) * times)
+            bar.show(len(cells))
     created = {(cell.strategy, cell.model) for cell in cells if cell.caches.created}
     warnings = caveats(scenario, pairs, recorded, found, created)
     horizon = horizon_ms(scenario.spec, recorded)
     return _result(scenario, cells, kept, pairs, horizon, times, root, baseline, warnings)
 
 
+class _Bar:
+    """Shows how far a run has come, and never goes back: in a large replication all of its cells advance together."""
+
+    def __init__(self, progress: Progress | None, cells: int) -> None:
+        self._progress, self._cells, self._shown = progress, cells, 0.0
+
+    def show(self, done: float) -> None:
+        """Show the cells that are done."""
+        self._shown = max(self._shown, done)
+        if self._progress is not None:
+            self._progress(self._shown, self._cells)
+
+    def of(self, before: int, count: int) -> Step:
+        """Return what shows that a share of the next ``count`` cells is done."""
+        return lambda share: self.show(before + share * count)
+
+
+def _groups(pairs: list[Pair]) -> list[list[Pair]]:
+    """Return pairs by the workload that they share."""
+    workloads = dict.fromkeys(pair.workload for pair in pairs)
+    return [[pair for pair in pairs if pair.workload == workload] for workload in workloads]
+
+
 def _realisations(
     pairs: list[Pair], recorded: Recorded | None, seed: int, times: int
-) -> Iterator[tuple[int, Trace, list[Pair]]]:
-    """Yield each replication's traces, one at a time, each with the pairs that share it."""
-    workloads = dict.fromkeys(pair.workload for pair in pairs)
-    groups = [[pair for pair in pairs if pair.workload == workload] for workload in workloads]
-    for replication in range(times):
-        for sharing in groups:
-            first = sharing[0]
-            yield replication, realised(first.arm, first.media, recorded, seed, replication), sharing
+) -> Iterator[tuple[Trace, list[Pair]]]:
+    """Yield each replication's traces, one at a time, each with the pairs that share it; large ones piece by piece."""
+    for replication, sharing in product(range(times), _groups(pairs)):
+        first = sharing[0]
+        if is_large(first):
+            yield from ((trace, sharing) for trace in flat_pieces(first, seed, replication))
+        else:
+            yield realised(first.arm, first.media, recorded, seed, replication), sharing
 
 
 def _check(scenario: Scenario, times: int, seed: int, baseline: str | None, engine: str) -> None:
@@ -149,11 +182,11 @@ def _result(
 def _varies(cells: list[Cell], times: int) -> bool:
     """Return whether any two replications of a pair differ in a cost, in what they met, or in a latency."""
     for first in range(0, len(cells), times):
-        same = cells[first]
+        usual = cells[first]
         for cell in cells[first + 1 : first + times]:
-            if cell.total_usd != same.total_usd or cell.binding != same.binding:
+            if cell.total_usd != usual.total_usd or cell.binding != usual.binding:
                 return True
-            for a, b in zip(cell.streams, same.streams, strict=True):
-                if a.total != b.total or not np.array_equal(a.latency_ms, b.latency_ms):
+            for a, b in zip(cell.streams, usual.streams, strict=True):
+                if a.total != b.total or not same(a.latency_ms, b.latency_ms):
                     return True
     return False

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sim.ledger import Ledger, Limit
 from sim.providers.facts import Assumption
+from sim.sketch import Sample
 from sim.trace import Ints
 
 __all__ = [
@@ -54,7 +55,7 @@ class StreamCell(NamedTuple):
     audio_tokens: int  # of these: audio, cached or not
     output_tokens: int
     thinking_tokens: int  # of these
-    latency_ms: Ints  # (done,) from arrival to answer, sorted
+    latency_ms: Sample  # (done,) from arrival to answer, sorted; of a very large run a sketch
 
 
 class Refusals(NamedTuple):

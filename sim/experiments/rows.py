@@ -5,15 +5,13 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
 from sim.billing import decimal_text
 from sim.experiments.binding import refused_by
 from sim.experiments.result import LIMIT_NAMES, Binding, Cell, Result, StreamCell
 from sim.ledger import JobState, Limit, Mode
 from sim.providers.prices import LINES
+from sim.sketch import Sample, joined, total
 from sim.stats import quantile
-from sim.trace import Ints
 from sim.units import HOUR, SECOND
 
 __all__ = ["COLUMNS", "rows"]
@@ -103,15 +101,15 @@ def _bound(binding: Binding, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def _answers(streams: tuple[StreamCell, ...]) -> dict[str, Any]:
-    latency = np.concatenate([stream.latency_ms for stream in streams])
+    latency = joined([stream.latency_ms for stream in streams])
     return {
         **{name: sum(getattr(stream, name) for stream in streams) for name in (*COUNTS, *TOKENS)},
-        "latency_sum_ms": int(latency.sum()),
+        "latency_sum_ms": total(latency),
         **_quantiles("latency", latency),
     }
 
 
-def _quantiles(name: str, ms: Ints) -> dict[str, float | None]:
+def _quantiles(name: str, ms: Sample) -> dict[str, float | None]:
     return {f"{name}_{key}_s": quantile(ms, q) / SECOND if len(ms) else None for key, q in QUANTILES.items()}
 
 

@@ -15,7 +15,7 @@ from sim.trace import Trace
 
 Notice = Callable[[str], None]  # told in a sentence what a user should know before the results are there
 
-__all__ = ["Notice", "ledger_of", "realise", "silent", "simulate"]
+__all__ = ["Notice", "compiling", "jobs_of", "ledger_of", "realise", "silent", "simulate"]
 
 
 def silent(_sentence: str) -> None:
@@ -58,7 +58,7 @@ def ledger_of(
     ``witness`` the first requests of a fast run are run on both, and must be equal. ``notice`` is told which of it
     takes another way, or longer, than was asked for.
     """
-    physics = prepare(trace, pair.arm.service, _jobs(pair))
+    physics = prepare(trace, pair.arm.service, jobs_of(pair))
     case = trace, pair.plan, pair.rules, physics
     stops = [trace.horizon] if pair.arm.spec.close == "cut" else []
     using = _covering(engine, pair, uncovered(*case), notice)
@@ -77,12 +77,18 @@ def _covering(engine: str, pair: Pair, missing: str, notice: Notice) -> str:
     if engine == "fast" and missing:
         notice(f"{pair.arm.name} on {pair.model} runs on the reference engine: the fast one does not cover {missing}")
         return "reference"
-    if engine == "fast" and not is_warm():
-        notice("compiling the fast engine, which takes some 40 s, once")
+    if engine == "fast":
+        compiling(notice)
     return engine
 
 
-def _jobs(pair: Pair) -> int:
+def compiling(notice: Notice) -> None:
+    """Tell that the fast engine is about to be compiled, if it is."""
+    if not is_warm():
+        notice("compiling the fast engine, which takes some 40 s, once")
+
+
+def jobs_of(pair: Pair) -> int:
     """Return in how many jobs a request may stand at most; a reply that is lost makes two of one."""
     attempts = pair.plan.batch.attempts if pair.plan.batch else 0
     return 2 * attempts if pair.rules.batch.lost_reply > 0 else attempts

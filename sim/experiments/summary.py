@@ -40,8 +40,6 @@ Beside cost, answers and waits each result has
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-import numpy as np
-
 from sim import stats
 from sim.billing import decimal_text
 from sim.experiments.binding import met, refusals
@@ -61,6 +59,7 @@ from sim.experiments.estimates import (
 )
 from sim.experiments.result import Cell, Result, StreamCell
 from sim.providers.prices import LINES
+from sim.sketch import joined, total
 from sim.units import SECOND
 
 __all__ = ["summarise"]
@@ -139,8 +138,8 @@ def _answers(replications: Sequence[Sequence[StreamCell]]) -> dict[str, Tree]:
 
 def _latency(replications: Sequence[Sequence[StreamCell]]) -> dict[str, Tree]:
     """Return mean and quantiles of the seconds that answered requests took, over all replications together."""
-    samples = [np.concatenate([stream.latency_ms for stream in streams]) for streams in replications]
-    sums = [int(sample.sum()) for sample in samples]
+    samples = [joined([stream.latency_ms for stream in streams]) for streams in replications]
+    sums = [total(sample) for sample in samples]
     return {"mean": seconds_each(sums, _sums(replications, "done")), **quantiles(samples)}
 
 

@@ -2,11 +2,13 @@
 
 A process gives times in float ms, ascending, in ``[0, horizon)``; :func:`times` floors them to whole ms last. It starts
 stationary, so the mean number of arrivals over the horizon is exactly :func:`expected`, and a longer horizon keeps
-every earlier arrival.
+every earlier arrival. It gives them in blocks of a size that is asked for, None = all in one; a block may be larger or
+smaller, or empty, and the times do not depend on where one ends.
 """
 
 import math
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -17,11 +19,11 @@ from sim.document import Strict
 from sim.trace import Ints
 from sim.units import HOUR, Duration, PositiveDuration, Rate, Real, TimeOfDay, Whole
 from sim.workload.civil import Clock, daily, hours_of_week
-from sim.workload.intensity import Draw, Intensity, exponential, invert, total, walk
+from sim.workload.intensity import Draw, Intensity, Spans, exponential, invert, spanning, strides, total
 from sim.workload.laws import SizeLaw, Spread, tagged
 from sim.workload.sizes import Floats, mean, quantile
 
-__all__ = ["PROCESSES", "Arrivals", "continuous", "expected", "profile_intensity", "times"]
+__all__ = ["PROCESSES", "Arrivals", "continuous", "expected", "instants", "profile_intensity", "times"]
 
 Weight = Annotated[Real, Field(ge=0)]
 Day = Annotated[list[Rate], Field(min_length=24, max_length=24)]
@@ -128,42 +130,45 @@ def _steady(rate: float, clock: Clock) -> float:
     return _per_ms(rate, clock) * clock.horizon
 
 
-def _poisson(law: Poisson, clock: Clock, draw: Draw) -> Floats:
+def _poisson(law: Poisson, clock: Clock, spans: Spans, size: int | None) -> Iterator[Floats]:
     """Mean ``rate``; exponential gaps."""
     rate = _per_ms(law.rate, clock)
-    return walk(draw("gap"), rate * clock.horizon) / rate
+    for points in strides(spans("gap"), rate * clock.horizon, size):
+        yield points / rate
 
 
-def _gamma(law: Gamma, clock: Clock, draw: Draw) -> Floats:
+def _gamma(law: Gamma, clock: Clock, spans: Spans, size: int | None) -> Iterator[Floats]:
     """Mean ``rate`` at every instant, because the first gap is the residual of a gap (Cox, Renewal Theory, 5.1).
 
     The gap that covers a random instant is length-biased, of gamma(k) a gamma(k + 1); the instant is uniform in it.
     """
     rate, k = _per_ms(law.rate, clock), law.cv**-2
-    covering, part = (float(u) for u in draw("start")(2))
+    covering, part = (float(u) for u in spans("start")(0, 2))
     start = float(gammaincinv(k + 1, covering)) / k * part
     limit = rate * clock.horizon
-    later = walk(draw("gap"), limit, lambda u: np.asarray(gammaincinv(k, u) / k, np.float64), start)
-    points = np.concatenate((np.array([start]), later))
-    return points[points < limit] / rate
+    if start < limit:
+        yield np.array([start]) / rate
+    for points in strides(spans("gap"), limit, size, lambda u: np.asarray(gammaincinv(k, u) / k), start):
+        yield points / rate
 
 
-def _mmpp(law: Mmpp, clock: Clock, draw: Draw) -> Floats:
+def _mmpp(law: Mmpp, clock: Clock, spans: Spans, size: int | None) -> Iterator[Floats]:
     """Mean of the rates weighted by ``lasts``, since the jumps visit all states alike (Heffes and Lucantoni 1986)."""
-    path = _modulation(law, clock, draw)
-    return invert(path, walk(draw("gap"), total(path)))
+    path = _modulation(law, clock, spans)
+    for points in strides(spans("gap"), total(path), size):
+        yield invert(path, points)
 
 
-def _modulation(law: Mmpp, clock: Clock, draw: Draw) -> Intensity:
+def _modulation(law: Mmpp, clock: Clock, spans: Spans) -> Intensity:
     """Draw a stationary path of the states up to the horizon."""
     lasts = np.array([state.lasts for state in law.states], float)
     rates = np.array([_per_ms(state.rate, clock) for state in law.states])
-    first = np.searchsorted(np.cumsum(lasts)[:-1] / lasts.sum(), draw("state")(1)[0], side="right")
+    first = np.searchsorted(np.cumsum(lasts)[:-1] / lasts.sum(), spans("state")(0, 1)[0], side="right")
     count = 16 + math.ceil(1.5 * clock.horizon / lasts.mean())
     while True:
-        others = 1 + np.floor(draw("jump")(count) * (len(lasts) - 1)).astype(np.int64)
+        others = 1 + np.floor(spans("jump")(0, count) * (len(lasts) - 1)).astype(np.int64)
         states = (first + np.concatenate(([0], np.cumsum(others[:-1])))) % len(lasts)
-        ends = np.cumsum(exponential(draw("sojourn")(count)) * lasts[states])
+        ends = np.cumsum(exponential(spans("sojourn")(0, count)) * lasts[states])
         if ends[-1] >= clock.horizon:
             break
         count *= 2
@@ -172,10 +177,11 @@ def _modulation(law: Mmpp, clock: Clock, draw: Draw) -> Intensity:
     return Intensity(edges, rates[states[: last + 1]])
 
 
-def _profile(law: Profile, clock: Clock, draw: Draw) -> Floats:
+def _profile(law: Profile, clock: Clock, spans: Spans, size: int | None) -> Iterator[Floats]:
     """Mean number: the integral of the rate (Brown et al. 2002, time rescaling)."""
     shape = profile_intensity(law, clock)
-    return invert(shape, walk(draw("gap"), total(shape)))
+    for points in strides(spans("gap"), total(shape), size):
+        yield invert(shape, points)
 
 
 def profile_intensity(law: Profile, clock: Clock) -> Intensity:
@@ -210,26 +216,68 @@ def _repeats(law: Schedule, clock: Clock) -> int:
     return math.floor(law.count * clock.load + 0.5)
 
 
-def _schedule(law: Schedule, clock: Clock, _draw: Draw) -> Floats:
+def _schedule(law: Schedule, clock: Clock, _spans: Spans, size: int | None) -> Iterator[Floats]:
     """Exactly ``count`` x load, to the nearest whole number, at each instant; what spreads past the horizon is cut."""
     count = _repeats(law, clock)
-    instants = [ms for at in law.at for ms, _ in daily(clock, at)]
-    offsets = np.arange(count) * (law.over / max(count, 1))
-    return np.sort((np.array(instants, float)[:, None] + offsets[None, :]).ravel())
+    step = law.over / max(count, 1)
+    starts = np.array([ms for at in law.at for ms, _ in daily(clock, at)], float)
+
+    def reached(ms: int) -> Ints:
+        """Return how many requests of each start come before an instant, to within the rounding of the division."""
+        if law.over == 0:
+            return np.where(starts < ms, count, 0)
+        return np.clip(np.ceil((ms - starts) / step), 0, count).astype(np.int64)
+
+    def parts() -> Iterator[tuple[Floats, float]]:
+        end = clock.horizon + law.over + 1
+        done, now = np.zeros(len(starts), np.int64), 0
+        while now < end:
+            later = range(now + 1, end + 1)
+            wished = int(done.sum()) + (size or count * len(starts))
+            now = max(now + 1, now + bisect_right(later, wished, key=lambda ms: int(reached(ms).sum())))
+            given = reached(now)
+            many = given - done
+            number = np.arange(many.sum()) + np.repeat(done - (np.cumsum(many) - many), many)
+            following = (starts + given * step)[given < count]
+            yield np.repeat(starts, many) + number * step, np.min(following, initial=math.inf)
+            done = given
+
+    return _settled(parts())
+
+
+def _settled(parts: Iterator[tuple[Floats, float]]) -> Iterator[Floats]:
+    """Give times in order, from parts that each come with an instant before which no later part has any."""
+    held = np.empty(0)
+    for found, until in parts:
+        held = np.sort(np.concatenate((held, found)))
+        given = np.searchsorted(held, until)
+        yield held[:given]
+        held = held[given:]
+    yield held
 
 
 def _scheduled(law: Schedule, clock: Clock) -> float:
     return float(_repeats(law, clock) * sum(len(daily(clock, at)) for at in law.at))
 
 
-def _bursts(law: Bursts, clock: Clock, draw: Draw) -> Floats:
+def _bursts(law: Bursts, clock: Clock, spans: Spans, size: int | None) -> Iterator[Floats]:
     """Mean ``rate`` x E[size]; bursts from ``within`` before the start on, so the start is like any other instant."""
     rate = _per_ms(law.rate, clock)
-    begins = walk(draw("gap"), rate * (clock.horizon + law.within)) / rate - law.within
-    members = np.repeat(begins, quantile(law.size, draw("size")(len(begins))))
-    if law.within:
-        members = np.sort(members + law.within * draw("within")(len(members)))
-    return members[members >= 0]
+    bursts = size and max(1, int(size / max(mean(law.size), 1.0)))
+
+    def parts() -> Iterator[tuple[Floats, float]]:
+        before, members_before = 0, 0
+        for points in strides(spans("gap"), rate * (clock.horizon + law.within), bursts):
+            begins = points / rate - law.within
+            members = np.repeat(begins, quantile(law.size, spans("size")(before, before + len(begins))))
+            before += len(begins)
+            if law.within:
+                drawn = spans("within")(members_before, members_before + len(members))
+                members_before += len(members)
+                members = members + law.within * drawn
+            yield members[members >= 0], np.max(begins, initial=-math.inf)
+
+    return _settled(parts())
 
 
 def _beats(law: Constant, clock: Clock) -> range:
@@ -237,14 +285,16 @@ def _beats(law: Constant, clock: Clock) -> range:
     return range(law.first == "gap", math.ceil(_steady(law.rate, clock)))
 
 
-def _constant(law: Constant, clock: Clock, _draw: Draw) -> Floats:
+def _constant(law: Constant, clock: Clock, _spans: Spans, size: int | None) -> Iterator[Floats]:
     """Exactly ``rate``: one arrival a gap, none at the horizon."""
     beats = _beats(law, clock)
-    return np.arange(beats.start, beats.stop, dtype=np.float64) / _per_ms(law.rate, clock)
+    size = size or len(beats)
+    for first in range(beats.start, beats.stop, size):
+        yield np.arange(first, min(first + size, beats.stop), dtype=np.float64) / _per_ms(law.rate, clock)
 
 
 class _Process(NamedTuple):
-    times: Callable[[Any, Clock, Draw], Floats]  # called only where the expected number is above 0
+    blocks: Callable[[Any, Clock, Spans, int | None], Iterator[Floats]]  # only where the expected number is above 0
     expected: Callable[[Any, Clock], float]
 
 
@@ -271,15 +321,29 @@ Arrivals = Annotated[
 
 def continuous(law: Arrivals, clock: Clock, draw: Draw) -> Floats:
     """Return the (n,) arrival times of a process in float ms, ascending, in ``[0, horizon)``."""
+    return np.concatenate([np.empty(0), *_blocks(law, clock, spanning(draw), None)])
+
+
+def _blocks(law: Arrivals, clock: Clock, spans: Spans, size: int | None) -> Iterator[Floats]:
+    """Give the times of :func:`continuous` block by block."""
     if expected(law, clock) == 0:
-        return np.empty(0)
-    found = PROCESSES[law.process].times(law, clock, draw)
-    return found[: np.searchsorted(found, clock.horizon)]
+        return
+    for found in PROCESSES[law.process].blocks(law, clock, spans, size):
+        inside = np.searchsorted(found, clock.horizon)
+        yield found[:inside]
+        if inside < len(found):
+            return
 
 
 def times(law: Arrivals, clock: Clock, draw: Draw) -> Ints:
     """Return the (n,) arrival times of a process in whole ms: floored, so they stay in ``[0, horizon)``."""
-    return np.floor(continuous(law, clock, draw)).astype(np.int64)
+    return np.concatenate([np.empty(0, np.int64), *instants(law, clock, spanning(draw), None)])
+
+
+def instants(law: Arrivals, clock: Clock, spans: Spans, size: int | None) -> Iterator[Ints]:
+    """Give the times of :func:`times` in blocks of about ``size``, None = all in one; a block may be empty."""
+    for found in _blocks(law, clock, spans, size):
+        yield np.floor(found).astype(np.int64)
 
 
 def expected(law: Arrivals, clock: Clock) -> float:

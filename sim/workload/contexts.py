@@ -1,6 +1,6 @@
 """The shared prompt prefixes: which document a request asks about, and the prefix tree of the documents in use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,7 +10,21 @@ from sim.workload.media import Content, text
 from sim.workload.sizes import Floats
 from sim.workload.spec import ContextSpec
 
-__all__ = ["NEVER", "Asked", "Forest", "Sizes", "chain", "contents", "pick", "plant", "version_ends"]
+__all__ = [
+    "NEVER",
+    "Asked",
+    "Forest",
+    "Shelf",
+    "Sizes",
+    "chain",
+    "contents",
+    "find",
+    "pick",
+    "plant",
+    "shelve",
+    "survey",
+    "version_ends",
+]
 
 NEVER = -1  # as an instant: it does not come
 
@@ -29,6 +43,10 @@ class Asked(NamedTuple):
         """Return several one after another."""
         return cls(*(np.concatenate([part[i] for part in parts]) for i in range(2))) if parts else cls(*[_NONE] * 2)
 
+    def at(self, rows: Ints) -> "Asked":
+        """Return some of them, by number."""
+        return Asked(self.document[rows], self.time[rows])
+
 
 class Forest(NamedTuple):
     """A prefix tree of documents, columns as in ``Trace``."""
@@ -46,6 +64,7 @@ class Forest(NamedTuple):
 
 
 _NONE = np.empty(0, np.int64)
+_WAITING = 1 << 17  # uses that a survey collects before it drops what it knows
 
 
 def chain(contexts: Mapping[str, ContextSpec], name: str) -> list[str]:
@@ -116,6 +135,72 @@ def plant(
     return Forest.joined(parts), nodes
 
 
+class Shelf(NamedTuple):
+    """The documents of one population that are in use, as :func:`plant` numbers their nodes."""
+
+    ranks: tuple[Callable[[Ints], Ints], ...]  # the ranks of labels, document then versions, among those in use
+    last: int  # ms of the last use
+    first: int  # the node of the first; the others follow
+
+
+def survey(contexts: Mapping[str, ContextSpec], name: str, parts: Iterable[Asked]) -> Asked:
+    """Return one use of each version of each document that is asked for, and never hold all that was asked."""
+    kept, waiting, many = Asked.joined([]), list[Asked](), 0
+    changing = any(contexts[population].replaced_every is not None for population in chain(contexts, name))
+    for part in parts:
+        if len(kept.document) == contexts[name].count and not changing:
+            return kept  # every document is in use already
+        waiting.append(part)
+        many += len(part.document)
+        if many > len(kept.document) + _WAITING:  # so what is known is sorted in again only as often as it doubles
+            kept, waiting, many = _once(contexts, name, [kept, *waiting]), [], 0
+    return _once(contexts, name, [kept, *waiting])
+
+
+def _once(contexts: Mapping[str, ContextSpec], name: str, parts: list[Asked]) -> Asked:
+    uses = Asked.joined(parts)
+    return uses.at(_distinct(contexts, name, uses)[1])
+
+
+def shelve(contexts: Mapping[str, ContextSpec], asked: Mapping[str, Asked]) -> dict[str, Shelf]:
+    """Return where each population's documents in use stand in the tree that :func:`plant` makes of the same."""
+    order = _parents_first(contexts)
+    used = _used(contexts, asked, order)[0]
+    first = np.cumsum([0, *(len(used[name].document) for name in order)]).tolist()
+    return {name: _shelf(contexts, name, used[name], at) for name, at in zip(order, first, strict=False)}
+
+
+def _shelf(contexts: Mapping[str, ContextSpec], name: str, used: Asked, first: int) -> Shelf:
+    ranks = list[Callable[[Ints], Ints]]()
+
+    def ranked(label: Ints) -> Ints:
+        labels = label[np.diff(label, prepend=-1) > 0]  # what is used stands in the order of its labels
+        ranks.append(labels.searchsorted)
+        if len(labels) and _is_dense(labels):
+            table = np.zeros(int(labels[-1]) + 1, np.int64)
+            table[labels] = np.arange(len(labels))
+            ranks[-1] = table.__getitem__
+        return ranks[-1](label)
+
+    last = int(np.max(used.time, initial=0))
+    ranked(_labelled(contexts, name, used, last, ranked))
+    return Shelf(tuple(ranks), last, first)
+
+
+def find(contexts: Mapping[str, ContextSpec], name: str, shelf: Shelf, asked: Asked) -> Ints:
+    """Return the (n,) nodes of what was asked for, all of it in use.
+
+    The number of a document depends only on which others are in use, so some uses of each are as good as all.
+    """
+    levels = iter(shelf.ranks)
+
+    def ranked(label: Ints) -> Ints:
+        ranks = next(levels)
+        return ranks(label)
+
+    return shelf.first + ranked(_labelled(contexts, name, asked, shelf.last, ranked))
+
+
 def _parents_first(contexts: Mapping[str, ContextSpec]) -> list[str]:
     return sorted(
         contexts, key=lambda name: len(chain(contexts, name))
@@ -138,25 +223,39 @@ def _used(
         parts += [Asked(used[child].document % count, used[child].time) for child in below[name]]
         uses = Asked.joined(parts)
         inverse[name], first = _distinct(contexts, name, uses)
-        used[name] = Asked(uses.document[first], uses.time[first])
+        used[name] = uses.at(first)
     return used, inverse, below
 
 
 def _distinct(contexts: Mapping[str, ContextSpec], name: str, uses: Asked) -> tuple[Ints, Ints]:
     """Return which distinct (document, versions of it and of all above it) each use is, and a use of each."""
+    last = int(np.max(uses.time, initial=0))
+    return _numbered(_labelled(contexts, name, uses, last, lambda label: _numbered(label)[0]))
+
+
+def _labelled(
+    contexts: Mapping[str, ContextSpec], name: str, uses: Asked, last: int, ranked: Callable[[Ints], Ints]
+) -> Ints:
+    """Return (n,) labels >= 0 that rise with document, then version from the root on; no use is after ``last``.
+
+    ``ranked`` gives the ranks of labels among the distinct ones, so that no label grows out of its type.
+    """
     label = uses.document
     for population in chain(contexts, name):
         period = contexts[population].replaced_every
-        if period is not None and len(label):
-            version = uses.time // period
-            label = _numbered(label)[0] * (int(version.max()) + 1) + version
-    return _numbered(label)
+        if period is not None:
+            label = ranked(label) * (last // period + 1) + uses.time // period
+    return label
+
+
+def _is_dense(label: Ints) -> bool:
+    return int(np.max(label, initial=0)) <= 4 * len(label) + 1024
 
 
 def _numbered(label: Ints) -> tuple[Ints, Ints]:
     """Return the (n,) ranks of labels >= 0 among the distinct ones, and a position of each distinct one."""
     highest = int(label.max()) if len(label) else 0
-    if highest > 4 * len(label) + 1024:
+    if not _is_dense(label):
         _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
         return inverse.astype(np.int64), first.astype(np.int64)
     # few possible labels: a table of them is ten times faster than sorting

@@ -1,20 +1,39 @@
 """Time rescaling: a point process of unit rate, bent by a piecewise constant intensity into one of any profile."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from sim.workload.sizes import Floats
 
-__all__ = ["Draw", "Intensity", "Take", "cumulative", "exponential", "invert", "total", "walk"]
+__all__ = [
+    "Draw",
+    "Intensity",
+    "Span",
+    "Spans",
+    "Take",
+    "cumulative",
+    "exponential",
+    "invert",
+    "spanning",
+    "strides",
+    "total",
+    "walk",
+]
 
 Take: TypeAlias = Callable[[int], Floats]
 """Gives the first n uniforms of one purpose; asked again for more, it begins with the same ones."""
 
 Draw: TypeAlias = Callable[[str], Take]
 """Gives the uniforms of a named purpose."""
+
+Span: TypeAlias = Callable[[int, int], Floats]
+"""Gives the uniforms ``[start, stop)`` of one purpose, in an array of its own."""
+
+Spans: TypeAlias = Callable[[str], Span]
+"""Gives the uniforms of a named purpose by their range."""
 
 
 class Intensity(NamedTuple):
@@ -56,11 +75,39 @@ def exponential(u: Floats) -> Floats:
     return -np.log1p(-u)
 
 
+def spanning(draw: Draw) -> Spans:
+    """Return the ranges of what is given from its first uniform on only."""
+
+    def of_purpose(purpose: str) -> Span:
+        take = draw(purpose)
+        return lambda start, stop: take(stop)[start:]
+
+    return of_purpose
+
+
 def walk(take: Take, limit: float, gap: Callable[[Floats], Floats] = exponential, start: float = 0.0) -> Floats:
     """Return the points ``start + g1, start + g1 + g2, ...`` below a limit; the gaps have mean 1."""
-    count = math.ceil(limit + 6 * math.sqrt(limit)) + 16
+    return np.concatenate(list(strides(spanning(lambda _: take)(""), limit, None, gap, start)))
+
+
+def strides(
+    span: Span,
+    limit: float,
+    size: int | None,
+    gap: Callable[[Floats], Floats] = exponential,
+    start: float = 0.0,
+) -> Iterator[Floats]:
+    """Give the points of :func:`walk` in blocks of ``size``, None = all in one; the last block may be empty."""
+    count = size or math.ceil(limit + 6 * math.sqrt(limit)) + 16
+    done, reached = 0, 0.0
     while True:
-        points = start + np.cumsum(gap(take(count)))
+        steps = gap(span(done, done + count))
+        # np.cumsum adds one after another, so with the sum so far in front every block has the bits of one long sum
+        steps[0] += reached
+        sums = np.cumsum(steps)
+        points = start + sums
         if points[-1] >= limit:
-            return points[: np.searchsorted(points, limit)]
-        count *= 2
+            yield points[: np.searchsorted(points, limit)]
+            return
+        yield points
+        done, reached = done + count, float(sums[-1])

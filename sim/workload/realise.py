@@ -7,6 +7,7 @@ arrival, then by turn (so another law of ``turns`` renumbers the draws of the tu
 contexts of the sessions).
 """
 
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -16,10 +17,10 @@ from numpy.random import PCG64DXSM, SeedSequence
 
 from sim.errors import EngineError
 from sim.providers.media import Media
-from sim.trace import DRAW_BITS, DRAW_COLUMNS, REQUEST_COLUMNS, WEATHER, Ints, Trace, check
+from sim.trace import DRAW_BITS, DRAW_COLUMNS, WEATHER, Ints, Trace, check
 from sim.workload.arrivals import times
 from sim.workload.contexts import NEVER, Asked, Forest, Sizes, contents, pick, plant
-from sim.workload.intensity import Draw, Take
+from sim.workload.intensity import Draw, Span, Spans, Take
 from sim.workload.laws import SizeLaw
 from sim.workload.media import Content, PartsSpec, parts_content, text
 from sim.workload.recording import Recording
@@ -27,29 +28,43 @@ from sim.workload.sessions import Chain, Turns, hang, said, since_first, unfold
 from sim.workload.sizes import Floats, quantile
 from sim.workload.spec import StreamSpec, WorkloadSpec
 
-__all__ = ["realise", "replay", "uniforms"]
+__all__ = [
+    "Flow",
+    "Luck",
+    "columns_of",
+    "draw_flow",
+    "draw_sizes",
+    "end_prompts",
+    "merged",
+    "realise",
+    "replay",
+    "uniforms",
+    "within_horizon",
+]
 
 _CHUNK = 8_192  # draws a generator; part of the results: another value is another luck
 
 
-def uniforms(seed: int, replication: int, name: str, purpose: str, count: int) -> Floats:
-    """Return the first ``count`` uniforms of a name and a purpose, on the odd multiples of 2^-53, so never 0 or 1.
+def uniforms(seed: int, replication: int, name: str, purpose: str, stop: int, start: int = 0) -> Floats:
+    """Return the uniforms ``[start, stop)`` of a name and a purpose, on the odd multiples of 2^-53, so never 0 or 1.
 
     >>> few, many = (uniforms(7, 0, "streams.chat", "fresh", n) for n in (3, 10_000))
     >>> bool(np.all(few == many[:3]))
     True
     """
-    whole = (_raw(seed, replication, name, purpose, count) >> np.uint64(12)).astype(np.float64)
+    whole = (_raw(seed, replication, name, purpose, stop, start) >> np.uint64(12)).astype(np.float64)
     return whole * 2.0**-52 + 2.0**-53
 
 
-def _raw(seed: int, replication: int, name: str, purpose: str, count: int) -> npt.NDArray[np.uint64]:
+def _raw(seed: int, replication: int, name: str, purpose: str, stop: int, start: int = 0) -> npt.NDArray[np.uint64]:
     """Return raw 64-bit draws: numpy promises the same bits for ever of these, not of its laws."""
-    draws = np.empty(count, np.uint64)
-    for chunk, first in enumerate(range(0, count, _CHUNK)):
+    draws = np.empty(stop - start, np.uint64)
+    for chunk in range(start // _CHUNK, -(-stop // _CHUNK)):
         key = (replication, _key(name), _key(purpose), chunk)
-        part = draws[first : first + _CHUNK]
-        part[:] = PCG64DXSM(SeedSequence(seed, spawn_key=key)).random_raw(len(part))
+        source = PCG64DXSM(SeedSequence(seed, spawn_key=key))
+        first, last = max(start, chunk * _CHUNK), min(stop, (chunk + 1) * _CHUNK)
+        source.advance(first - chunk * _CHUNK)
+        draws[first - start : last - start] = source.random_raw(last - first)
     return draws
 
 
@@ -58,35 +73,46 @@ def _key(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big")
 
 
-class _Luck(NamedTuple):
+class Luck(NamedTuple):
     """The draws of one replication."""
 
     seed: int
     replication: int
 
-    def draw(self, name: str) -> Draw:
-        """Return the supplier of a stream's or a context's uniforms, by purpose."""
+    def draw(self, name: str, first: int = 0) -> Draw:
+        """Return the supplier of a stream's or a context's uniforms from number ``first`` on, by purpose."""
 
         def of_purpose(purpose: str) -> Take:
-            return lambda count: uniforms(self.seed, self.replication, name, purpose, count)
+            return lambda count: uniforms(self.seed, self.replication, name, purpose, first + count, first)
 
         return of_purpose
 
-    def columns(self, name: str, count: int) -> dict[str, Ints]:
+    def spans(self, name: str) -> Spans:
+        """Return the supplier of a stream's uniforms by their range, by purpose."""
+
+        def of_purpose(purpose: str) -> Span:
+            return lambda start, stop: uniforms(self.seed, self.replication, name, purpose, stop, start)
+
+        return of_purpose
+
+    def columns(self, name: str, count: int, first: int = 0) -> dict[str, Ints]:
         """Return the draws that a trace hands to the engines, ``floor(u * 2^32)`` of each uniform."""
-        return {column: self._whole(name, column, count) for column in DRAW_COLUMNS}
+        return {column: self._whole(name, column, first + count, first) for column in DRAW_COLUMNS}
 
     def weather(self) -> Ints:
         """Return the draws of the whole run, which no stream, context or other parameter moves."""
         return self._whole("weather", "weather", WEATHER)
 
-    def _whole(self, name: str, purpose: str, count: int) -> Ints:
+    def _whole(self, name: str, purpose: str, stop: int, start: int = 0) -> Ints:
         shift = np.uint64(64 - DRAW_BITS)
-        return (_raw(self.seed, self.replication, name, purpose, count) >> shift).astype(np.int64)
+        return (_raw(self.seed, self.replication, name, purpose, stop, start) >> shift).astype(np.int64)
 
 
-class _Flow(NamedTuple):
-    """One stream: n requests in s sessions, turn after turn; a request without a session is one of its own."""
+class Flow(NamedTuple):
+    """A stream, or some sessions of it that arrive one after another: n requests in s sessions, turn after turn.
+
+    A request without a session is one of its own.
+    """
 
     spec: StreamSpec
     asked: Asked  # (s,) the document of each session, and when it began; empty without a context
@@ -97,11 +123,6 @@ class _Flow(NamedTuple):
     answer: Ints  # (n,) tokens
     thinking: Ints  # (n,) tokens before the answer
     draws: dict[str, Ints]  # (n,) each
-
-    @property
-    def shares(self) -> str | None:
-        """Return the context whose nodes the prompts start from, None where they share none."""
-        return self.spec.context if self.spec.order == "shared_first" else None
 
 
 def realise(spec: WorkloadSpec, seed: int, replication: int, media: Media | None = None) -> Trace:
@@ -120,24 +141,22 @@ def realise(spec: WorkloadSpec, seed: int, replication: int, media: Media | None
     media
         What the model makes of pictures, film and sound; needed where the workload holds any.
     """
-    luck = _Luck(seed, replication)
-
-    def sizes(context: str, count: int) -> Content:
-        own = spec.contexts[context]
-        return _content(own.tokens, "tokens", own.parts, media, luck.draw(f"contexts.{context}"), count)
-
-    flows = [_flow(spec, name, luck, media) for name in spec.streams]
+    luck, sizes = Luck(seed, replication), draw_sizes(spec, Luck(seed, replication), media)
+    flows = []
+    for name, stream in spec.streams.items():
+        begin = times(stream.arrivals, spec.clock, luck.draw(f"streams.{name}"))
+        flows.append(within_horizon(draw_flow(spec, name, begin, luck, media), spec.horizon))
     forest, leaves = _planted(spec, flows, sizes)
     parts, trees, planted = [], [forest], len(forest.parent)
     for number, (flow, leaf) in enumerate(zip(flows, leaves, strict=True)):
-        prompts = _prompts(spec, flow, leaf, forest, planted, sizes)
-        parts.append(_columns(flow, number, prompts))
+        prompts = end_prompts(spec, flow, leaf, forest, planted, sizes)
+        parts.append(columns_of(flow, number, prompts))
         no_context = np.zeros_like(prompts.parent)
         trees.append(Forest(prompts.parent, *prompts.depth, no_context, np.full_like(prompts.parent, NEVER)))
         planted += len(prompts.parent)
     return check(
         Trace(
-            **_merged(parts),
+            **merged(parts, ("follows", "session"))[0],
             **Forest.joined(trees)._asdict(),
             weather=luck.weather(),
             horizon=spec.horizon,
@@ -145,6 +164,16 @@ def realise(spec: WorkloadSpec, seed: int, replication: int, media: Media | None
             populations=tuple(spec.contexts),
         )
     )
+
+
+def draw_sizes(spec: WorkloadSpec, luck: Luck, media: Media | None) -> Sizes:
+    """Return the supplier of the contents of documents."""
+
+    def sizes(context: str, count: int) -> Content:
+        own = spec.contexts[context]
+        return _content(own.tokens, "tokens", own.parts, media, luck.draw(f"contexts.{context}"), count)
+
+    return sizes
 
 
 def _content(
@@ -159,15 +188,27 @@ def _content(
     return words.plus(parts_content(parts, media, draw, count))
 
 
-def _flow(spec: WorkloadSpec, name: str, luck: _Luck, media: Media | None) -> _Flow:
-    """Draw one stream."""
-    stream, draw = spec.streams[name], luck.draw(f"streams.{name}")
-    begin = times(stream.arrivals, spec.clock, draw)
-    asked = Asked(np.empty(0, np.int64), np.empty(0, np.int64))
+def draw_flow(
+    spec: WorkloadSpec,
+    name: str,
+    begin: Ints,
+    luck: Luck,
+    media: Media | None,
+    *,
+    sessions: int = 0,
+    requests: int = 0,
+) -> Flow:
+    """Draw all turns of the sessions of a stream that begin at (s,) ``begin`` ms, in an open loop past the horizon too.
+
+    ``sessions`` and ``requests`` of the stream are drawn already; those of the flow count on from there.
+    """
+    stream, key = spec.streams[name], f"streams.{name}"
+    of_session, draw = luck.draw(key, sessions), luck.draw(key, requests)
+    asked = Asked.joined([])
     if stream.context is not None:
-        asked = Asked(pick(spec.contexts[stream.context], draw("context")(len(begin))), begin)
+        asked = Asked(pick(spec.contexts[stream.context], of_session("context")(len(begin))), begin)
     session = stream.session
-    turns = unfold(np.ones_like(begin) if session is None else quantile(session.turns, draw("turns")(len(begin))))
+    turns = unfold(np.ones_like(begin) if session is None else quantile(session.turns, of_session("turns")(len(begin))))
     count = len(turns.session)
     arrive, think = begin[turns.session], np.zeros(count, np.int64)
     if session is not None:
@@ -177,13 +218,13 @@ def _flow(spec: WorkloadSpec, name: str, luck: _Luck, media: Media | None) -> _F
     thinking = np.zeros(count, np.int64)
     if stream.thinking is not None:
         thinking = quantile(stream.thinking, draw("thinking")(count))
-    of_service = luck.columns(f"streams.{name}", count)
-    drawn = _Flow(stream, asked, turns, arrive, think, question, answer, thinking, of_service)
-    return drawn if session is None or session.loop == "closed" else _in_open_loop(drawn, spec.horizon)
+    return Flow(stream, asked, turns, arrive, think, question, answer, thinking, luck.columns(key, count, requests))
 
 
-def _in_open_loop(flow: _Flow, horizon: int) -> _Flow:
-    """Return a stream whose turns come by thinking alone; those past the horizon are gone."""
+def within_horizon(flow: Flow, horizon: int) -> Flow:
+    """Return what arrives: in an open loop turns come by thinking alone, and those past the horizon are gone."""
+    if flow.spec.session is None or flow.spec.session.loop == "closed":
+        return flow
     arrive = flow.arrive + since_first(flow.turns, flow.think)
     # times rise within a session, so what is kept are its first turns
     kept = arrive < horizon
@@ -198,9 +239,9 @@ def _in_open_loop(flow: _Flow, horizon: int) -> _Flow:
     )
 
 
-def _planted(spec: WorkloadSpec, flows: list[_Flow], sizes: Sizes) -> tuple[Forest, list[Ints]]:
+def _planted(spec: WorkloadSpec, flows: list[Flow], sizes: Sizes) -> tuple[Forest, list[Ints]]:
     """Return the tree of the documents in use and, for each stream, the (s,) node that each session starts from."""
-    sharing = {name: [flow for flow in flows if flow.shares == name] for name in spec.contexts}
+    sharing = {name: [flow for flow in flows if flow.spec.shares == name] for name in spec.contexts}
     forest, nodes = plant(
         spec.contexts, {name: Asked.joined([flow.asked for flow in some]) for name, some in sharing.items()}, sizes
     )
@@ -212,8 +253,11 @@ def _planted(spec: WorkloadSpec, flows: list[_Flow], sizes: Sizes) -> tuple[Fore
     return forest, [found.get(id(flow), np.empty(0, np.int64)) for flow in flows]
 
 
-def _prompts(spec: WorkloadSpec, flow: _Flow, leaf: Ints, forest: Forest, planted: int, sizes: Sizes) -> Chain:
-    """Return where each prompt of a stream ends; with variable text in front it is all fresh, history included."""
+def end_prompts(spec: WorkloadSpec, flow: Flow, leaf: Ints, forest: Forest, planted: int, sizes: Sizes) -> Chain:
+    """Return where each prompt of a stream ends, the (s,) ``leaf`` being the document of each session.
+
+    Nodes that sessions add count from ``planted``. With variable text in front it is all fresh, history included.
+    """
     turns = flow.turns
     grown = said(turns, flow.question, flow.answer) if flow.spec.session else flow.question
     none = np.full(len(flow.arrive), -1, np.int64)
@@ -231,7 +275,7 @@ def _prompts(spec: WorkloadSpec, flow: _Flow, leaf: Ints, forest: Forest, plante
     return hang(turns, grown, leaf[turns.session], above.at(turns.session), planted)
 
 
-def _columns(flow: _Flow, number: int, prompts: Chain) -> dict[str, Ints]:
+def columns_of(flow: Flow, number: int, prompts: Chain) -> dict[str, Ints]:
     """Return the columns of a stream's requests in its own order; ``follows`` and ``session`` count from its first."""
     count = len(flow.arrive)
     closed = flow.spec.session is not None and flow.spec.session.loop == "closed"
@@ -251,20 +295,27 @@ def _columns(flow: _Flow, number: int, prompts: Chain) -> dict[str, Ints]:
     }
 
 
-def _merged(parts: list[dict[str, Ints]]) -> dict[str, Ints]:
-    """Return the columns of all streams in the order of arrival; ties keep the order of the streams."""
-    first = np.cumsum([0, *(len(part["arrive"]) for part in parts)])
-    for part, offset in zip(parts, first, strict=False):
-        part["follows"] = np.where(part["follows"] >= 0, part["follows"] + offset, -1)
-        part["session"] = part["session"] + offset
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in REQUEST_COLUMNS}
-    order = np.argsort(columns["arrive"], kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    if len(order):
-        columns["follows"] = np.where(columns["follows"] >= 0, place[columns["follows"]], -1)
-        columns["session"] = place[columns["session"]]
-    return {name: column[order] for name, column in columns.items()}
+def merged(parts: list[dict[str, Ints]], references: Collection[str]) -> tuple[dict[str, Ints], Ints]:
+    """Return the columns of all parts in the order of arrival, ties in the order of the parts; and each row's place.
+
+    A reference is a column that names rows of its own part from 0; what is below 0 there stays as it is.
+    """
+    arrive = np.concatenate([part["arrive"] for part in parts])
+    sizes = [len(part["arrive"]) for part in parts]
+    own = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)  # where its part begins
+    place = np.arange(len(arrive))
+    ordered = bool(np.all(arrive[1:] >= arrive[:-1]))
+    order = place if ordered else np.argsort(arrive, kind="stable")
+    if not ordered:
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+    columns = {}
+    for name in parts[0]:
+        column = np.concatenate([part[name] for part in parts])
+        if name in references and np.any(column >= 0):
+            column = np.where(column >= 0, place[own + np.maximum(column, 0)], column)
+        columns[name] = column if ordered else column[order]
+    return columns, place
 
 
 def replay(recorded: Recording, *, patience: int, seed: int, replication: int) -> Trace:
@@ -274,7 +325,7 @@ def replay(recorded: Recording, *, patience: int, seed: int, replication: int) -
     of one population, ``recorded``. A request that follows none is a conversation of its own.
     """
     count = len(recorded.arrive)
-    luck = _Luck(seed, replication)
+    luck = Luck(seed, replication)
     told = ("arrive", "leaf", "fresh", "output", "thinking", "follows", "think", "parent", "depth")
     return check(
         Trace(

@@ -34,7 +34,7 @@ class Chain(NamedTuple):
     leaf: Ints  # (n,)
     fresh: Content  # (n,) after the leaf
     parent: Ints  # (k,)
-    depth: Content  # (k,) from the root
+    depth: Content  # (k,) from the root; nodes stand as the turns that end at them
 
 
 def unfold(counts: Ints) -> Turns:

@@ -52,6 +52,11 @@ class StreamSpec(Strict):
     patience: Duration  # from a request's arrival to when its caller gives it up
     session: SessionSpec | None = None
 
+    @property
+    def shares(self) -> str | None:
+        """Return the context whose nodes the prompts start from, None where they share none."""
+        return self.context if self.order == "shared_first" else None
+
 
 class WorkloadSpec(Strict):
     """All traffic of a scenario. The rules that bind tables to each other are in ``sim.workload.rules``."""

@@ -21,4 +21,4 @@ retention = column("asked_retention")
 cell = column("asked_cell")
 queueing = column("asked_queueing")
 cut = column("asked_cut")
-takes = column("asked_takes")  # (attempts x n,) turnarounds
+takes = column("asked_takes")  # (n x takings,) turnarounds of a job that it leads, by creation

@@ -31,4 +31,4 @@ def folder() -> Path:
 
 def is_warm() -> bool:
     """Return whether the kernels have been compiled before."""
-    return any(folder().glob("**/engine._run-*.nbc"))
+    return any(folder().glob("**/engine.happen-*.nbc"))

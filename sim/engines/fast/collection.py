@@ -147,7 +147,7 @@ def _made(w: World, start: int) -> None:
         b[member].forbidden = 0
         metered.attempts(w)[request] += 1
         tokens += asked.prompt(w)[request]
-    turnaround = asked.takes(w)[(c[leader].creations - 1) * w[0].requests + leader]
+    turnaround = asked.takes(w)[leader * w[0].takings + c[leader].creations - 1]
     if turnaround > 0 and inside(tables.slow(w), now):
         turnaround = max(1, slowed(turnaround, tables.batch(w)[0].slow_factor))
     started, end, how = law.times(now, turnaround, tables.batch(w)[0])

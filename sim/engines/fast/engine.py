@@ -3,26 +3,25 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from sim.engines.conservation import assert_conserved
-from sim.engines.fast import asked, batch, calls, client, clock, collection, explicit, metered, tables
+from sim.engines.fast import asked, batch, calls, client, clock, collection, metered, tables, written
 from sim.engines.fast.compile import kernel, loop
 from sim.engines.fast.decide import compiled
 from sim.engines.fast.ends import settle
-from sim.engines.fast.memory import World, world_of
+from sim.engines.fast.memory import World
 from sim.engines.fast.world import Memory, build
 from sim.engines.laws.order import BEGIN, Kind, rank, request_of
 from sim.engines.physics import Physics
 from sim.ledger import Ledger, Mode, Status
 from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
-from sim.trace import Ints, Trace, shared_tokens
+from sim.trace import Trace, shared_tokens
 
-__all__ = ["run"]
+__all__ = ["ALONE", "FOREVER", "FULL", "MORE", "OVER", "happen", "run"]
 
-_OVER, _FULL = 0, 1
-_FOREVER = 1 << 62  # ms
+OVER, FULL, MORE = 0, 1, 2
+FOREVER = 1 << 62  # ms
+ALONE = 16  # more than an event of no job adds to any table, whatever becomes of the requests that it concerns
 _BOUNDLESS = ("caches", "cell_coming", "spends", "heap", "refusals")  # tables that may have to grow
 _BATCH, _DONE, _FAILED, _FLEX = int(Mode.BATCH), int(Status.DONE), int(Status.FAILED), int(Mode.FLEX)
 _ASK, _SEND = Kind.ASK, Kind.SEND
@@ -104,25 +103,41 @@ def _before(time: int, place: int, other_time: int, other_place: int) -> bool:
 @kernel
 def _full(w: World) -> bool:
     """Return whether the next event might find no room for what it writes."""
-    n = w[0].requests
-    return (
+    n = w[0].loaded - w[0].first if w[0].batches else ALONE
+    full = (
         w[0].caches + n + 1 > len(tables.caches(w))
         or w[0].coming + n + 1 > len(tables.cell_coming(w))
         or tables.counters(w)[0].last + 2 > len(tables.spends(w))
         or w[0].heap + 4 * n + 8 > len(tables.heap(w))
     )
+    if w[0].streamed == 0 or w[0].batches == 0:
+        return full
+    return (
+        full
+        or w[0].pool + n + 1 > len(tables.pool(w))
+        or w[0].members + n + 1 > len(tables.members(w))
+        or w[0].jobs + n + 1 > len(tables.jobs(w))
+        or w[0].starting + n + 1 > len(tables.starting(w))
+        or w[0].duplicates + n + 1 > len(tables.duplicates(w))
+        or w[0].entries + n + 1 > len(tables.line(w))
+    )
 
 
 @loop
-def _run(w: World, decide: Any, longest: int, stop: int) -> int:
-    """Let everything happen before ``stop``, always the smallest next; pause where there may be no room for it."""
-    n, heap, hours = w[0].requests, tables.heap(w), len(tables.refusals(w))
+def happen(w: World, decide: Any, longest: int, stop: int) -> int:
+    """Let everything happen before ``stop``, always the smallest next; pause where there may be no room for it.
+
+    Of a workload in pieces, pause where the next request is not there yet.
+    """
+    n, loaded, heap, hours = w[0].requests, w[0].loaded, tables.heap(w), len(tables.refusals(w))
     arrive, follows, arrival = asked.arrive(w), asked.follows(w), w[0].arrival
     while True:
-        while arrival < n and follows[arrival] >= 0:
+        while arrival < loaded and follows[arrival] >= 0:
             arrival += 1
         w[0].arrival = arrival
-        arrives = arrival < n
+        arrives = arrival < loaded
+        if not arrives and w[0].streamed == 1:
+            return MORE
         if w[0].heap > 0:
             time, place = heap[0, 0], heap[0, 1]
             heaped = not (arrives and _before(arrive[arrival], rank(BEGIN, arrival, _ASK, n), time, place))
@@ -135,11 +150,11 @@ def _run(w: World, decide: Any, longest: int, stop: int) -> int:
             clock.push(w, max(w[0].now, w[0].horizon), BEGIN, n, _SEND, clock.FLUSHED, 0)
             continue
         else:
-            return _OVER
+            return OVER
         if time >= stop:
-            return _OVER
+            return OVER
         if _full(w) or (time + longest) // 3_600_000 + 2 > hours:
-            return _FULL
+            return FULL
         w[0].now = time
         if heaped:
             what, payload, request = heap[0, 2], heap[0, 3], request_of(heap[0, 1], n)
@@ -160,98 +175,39 @@ def _count_contexts(w: World) -> None:
             node = tables.nodes(w)[node].above
 
 
-@loop
-def _close(w: World, last_arrival: int) -> None:
-    """Settle every cache: no renewal comes after the last arrival and the last question for the cache."""
-    for row in range(w[0].caches):
-        explicit.keep(w, row, max(last_arrival, tables.caches(w)[row].used) + 1)
-
-
-@loop
-def _ends(w: World, until: Ints, committed: Ints) -> None:
-    """Fill in when each cache ended, and what was asked for last."""
-    for row in range(w[0].caches):
-        until[row] = max(tables.caches(w)[row].born, explicit.ends(w, row))
-        committed[row] = explicit.committed(w, row)
-
-
 def run(trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int = NEVER) -> Ledger:
     """Return the ledger of a run, equal to that of the reference engine in every integer of every column.
 
     ``stop`` lets nothing happen from this ms on, -1 = never stop: only what the ledger counts is of use then.
     """
     memory = build(trace, plan, rules, physics)
-    w = world_of(memory.w, memory.tables)
     decide: Callable[..., Any] = compiled(plan.decide)
     if memory.w[0].last_use:
-        _count_contexts(w)
+        _count_contexts(memory.w)
     longest = max(rules.client.timeout, int(memory.w[0].flex_timeout), 0)
-    while _run(w, decide, longest, _FOREVER if stop == NEVER else stop) == _FULL:
+    while happen(memory.w, decide, longest, FOREVER if stop == NEVER else stop) == FULL:
         for name in _BOUNDLESS:
             memory.grow(name)
     if stop != NEVER:
         return _ledger(trace, memory, rules)
-    _close(w, int(memory.tables["metered_arrived"].max(initial=0)))
+    written.close(memory.w, int(memory.tables["metered_arrived"].max(initial=0)))
     return assert_conserved(trace, _ledger(trace, memory, rules))
 
 
 def _ledger(trace: Trace, memory: Memory, rules: Rules) -> Ledger:
-    w = memory.w[0]
-    requests = {name.removeprefix("metered_"): c for name, c in memory.tables.items() if name.startswith("metered_")}
+    tables, w = memory.tables, memory.w[0]
+    requests = {name.removeprefix("metered_"): c for name, c in tables.items() if name.startswith("metered_")}
+    audio = trace.audio + shared_tokens(trace.leaf, trace.audio_depth)
     return Ledger(
         **requests,
-        audio=trace.audio + shared_tokens(trace.leaf, trace.audio_depth),
+        audio=audio,
         output=trace.output,
-        **_duplicates(trace, memory.tables, int(w.duplicates)),
-        **_caches(trace, memory, int(w.caches)),
-        **_jobs(memory.tables["jobs"][: int(w.jobs)]),
-        **_limits(memory.tables["refusals"]),
+        **written.duplicates(
+            tables["duplicates"][: int(w.duplicates)], tables["members"], tables["jobs"], trace.output, audio
+        ),
+        **written.caches(memory),
+        **written.jobs(tables["jobs"][: int(w.jobs)]),
+        **written.limits(tables["refusals"]),
         models=rules.models,
         start_ms=rules.start_ms,
     )
-
-
-def _duplicates(trace: Trace, tables: dict[str, Any], count: int) -> dict[str, Ints]:
-    rows = tables["duplicates"][:count]
-    request, member, job = rows["request"].copy(), tables["members"][rows["member"]], tables["jobs"][rows["job"]]
-    audio = trace.audio + shared_tokens(trace.leaf, trace.audio_depth)
-    return {
-        "duplicate_request": request,
-        "duplicate_model": member["model"].copy(),
-        "duplicate_mode": np.full(count, _BATCH, dtype=np.int64),
-        "duplicate_prompt": member["prompt"].copy(),
-        "duplicate_cached": member["cached"].copy(),
-        "duplicate_audio": audio[request],
-        "duplicate_cached_audio": member["cached_audio"].copy(),
-        "duplicate_output": trace.output[request],
-        "duplicate_sent": job["started"].copy(),
-        "duplicate_done": job["seen"].copy(),
-    }
-
-
-def _caches(trace: Trace, memory: Memory, count: int) -> dict[str, Ints]:
-    until, committed = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    _ends(world_of(memory.w, memory.tables), until, committed)
-    rows = memory.tables["caches"][:count]
-    names = ("model", "tokens", "born", "reads")
-    return {
-        **{f"cache_{name}": rows[name].copy() for name in names},
-        "cache_audio": trace.audio_depth[rows["node"]],
-        "cache_until": until,
-        "cache_committed": committed,
-    }
-
-
-def _jobs(rows: Any) -> dict[str, Ints]:
-    names = {"done": "end", "requests": "members"}
-    own = ("collected", "created", "started", "done", "state", "requests", "tokens")
-    return {f"job_{name}": rows[names.get(name, name)].copy() for name in own}
-
-
-def _limits(refusals: Any) -> dict[str, Ints]:
-    kinds, hours = np.nonzero(refusals.T)
-    return {
-        "limit_kind": kinds.astype(np.int64),
-        "limit_hour": hours.astype(np.int64),
-        "limit_count": refusals[hours, kinds],
-    }

@@ -5,7 +5,7 @@ from sim.engines.fast.compile import kernel
 from sim.engines.fast.memory import World
 from sim.engines.laws.prefix import audio_of, chance_of, hit_tokens
 
-__all__ = ["hit", "leave"]
+__all__ = ["hit", "leave", "store_until"]
 
 
 @kernel
@@ -27,7 +27,7 @@ def hit(w: World, request: int, now: int, minimum: int) -> tuple[int, int]:
 @kernel
 def live(w: World, cell: int, node: int, now: int) -> int:
     """Return the longest live prefix at or above a node that was seen often enough in a cell, -1 = none."""
-    _store_until(w, now)
+    store_until(w, now)
     best = -1
     while node >= 0:
         above = tables.nodes(w)[node].parent
@@ -51,7 +51,8 @@ def leave(w: World, request: int, available: int, cap: int) -> None:
 
 
 @kernel
-def _store_until(w: World, now: int) -> None:
+def store_until(w: World, now: int) -> None:
+    """Store every prefix that became available by an instant."""
     coming = tables.cell_coming(w)
     while w[0].coming > 0 and coming[0, 0] <= now:
         instant, request, cap = coming[0, 0], coming[0, 1], coming[0, 2]

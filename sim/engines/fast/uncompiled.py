@@ -4,36 +4,40 @@ With ``NUMBA_DISABLE_JIT=1`` kernels are plain Python functions. They are handed
 number in it is Python's, and every index is checked against both ends of its table, where a compiled kernel trusts it.
 """
 
+import ctypes
 from collections.abc import Callable, Mapping
+from functools import wraps
 from operator import index
 from typing import Any
 
 import numpy as np
 
-__all__ = ["PlainWorld", "plain_table"]
+__all__ = ["PlainWorld", "entered", "plain_table"]
 
 
 class Table:
     """A view of a table, as long as the table is where it was."""
 
-    __slots__ = ("_names", "_view", "_width", "array")
+    __slots__ = ("_names", "_rows", "_view", "_width", "place")
 
-    def __init__(self, array: Any) -> None:
-        names = array.dtype.names or ()
-        self.array = array
-        self._names = {name: column for column, name in enumerate(names)}
-        self._width = len(names) or (array.shape[1] if array.ndim > 1 else 0)
-        shape = (len(array), self._width) if self._width else (len(array),)
-        self._view = memoryview(array.view(np.int64).reshape(shape))
+    def __init__(self, at: int, rows: int, kind: np.dtype[Any], width: int = 0) -> None:
+        self.place = at, rows
+        self._names = {name: column for column, name in enumerate(kind.names or ())}
+        self._rows, self._width = rows, len(self._names) or width
+        shape = (rows, self._width) if self._width else (rows,)
+        items: Any = ctypes.c_int64 * (rows * max(1, self._width))
+        borrowed = np.ctypeslib.as_array(items.from_address(at))  # the run keeps its tables alive
+        numbers: Any = borrowed.view(np.dtype(np.int64))  # in the order of bytes that a memoryview knows
+        self._view: Any = memoryview(numbers.reshape(shape))
 
     def __len__(self) -> int:
-        return len(self.array)
+        return self._rows
 
     def __getitem__(self, place: Any) -> Any:
         """Return a number of a column or of a matrix, a row of a matrix, or a record."""
         if isinstance(place, tuple):
-            return self._view[self._checked(place[0], len(self)), self._checked(place[1], self._width)]
-        row = self._checked(place, len(self))
+            return self._view[self._checked(place[0], self._rows), self._checked(place[1], self._width)]
+        row = self._checked(place, self._rows)
         if self._names:
             return Record(self._view, row, self._names)
         return tuple(self._view[row, column] for column in range(self._width)) if self._width else self._view[row]
@@ -41,9 +45,9 @@ class Table:
     def __setitem__(self, place: Any, value: Any) -> None:
         """Set a number of a column or of a matrix."""
         if isinstance(place, tuple):
-            self._view[self._checked(place[0], len(self)), self._checked(place[1], self._width)] = index(value)
+            self._view[self._checked(place[0], self._rows), self._checked(place[1], self._width)] = index(value)
         else:
-            self._view[self._checked(place, len(self))] = index(value)
+            self._view[self._checked(place, self._rows)] = index(value)
 
     @staticmethod
     def _checked(place: Any, size: int) -> int:
@@ -73,27 +77,38 @@ class Record:
 
 
 class PlainWorld:
-    """The record of a run's numbers, and its tables by name."""
+    """The record of a run, and the tables that it leads to."""
 
-    def __init__(self, numbers: Any, tables: Mapping[str, Any]) -> None:
-        self._numbers, self._tables = Table(numbers), tables
+    def __init__(self, record: Any) -> None:
+        self._record = Table(record.ctypes.data, 1, record.dtype)
         self._views: dict[str, Table] = {}
 
     def __getitem__(self, row: int) -> Any:
-        return self._numbers[row]
+        return self._record[row]
 
-    def table(self, name: str) -> Table:
-        """Return a view of a table, of its new place if it has grown."""
-        view = self._views.get(name)
-        if view is None or view.array is not self._tables[name]:
-            view = self._views[name] = Table(self._tables[name])
+    def table(self, name: str, kind: np.dtype[Any], width: int) -> Table:
+        """Return a view of a table, of its new place if it has moved."""
+        leads, view = self._record[0], self._views.get(name)
+        place = getattr(leads, f"{name}_at"), getattr(leads, f"{name}_rows")
+        if view is None or view.place != place:
+            view = self._views[name] = Table(*place, kind, width)
         return view
 
 
-def plain_table(name: str) -> Callable[[PlainWorld], Table]:
+def plain_table(name: str, kind: np.dtype[Any], width: int) -> Callable[[PlainWorld], Table]:
     """Return what finds a table in a plain world."""
 
     def view(w: PlainWorld) -> Table:
-        return w.table(name)
+        return w.table(name, kind, width)
 
     return view
+
+
+def entered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a loop that is handed a plain world where its caller gives the record of a run."""
+
+    @wraps(function)
+    def plainly(*arguments: Any) -> Any:
+        return function(*(PlainWorld(one) if isinstance(one, np.recarray) else one for one in arguments))
+
+    return plainly

@@ -4,6 +4,7 @@ Rows that "cannot" exceed a bound are given room for it, which costs nothing unt
 bound, the loop stops before an event that could overflow, and goes on with twice the room.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,9 @@ class State(NamedTuple):
     now: int
     epoch: int
     arrival: int  # the next request that waits for nobody's answer
+    first: int  # request in memory
+    loaded: int  # requests that have been in memory so far
+    streamed: int  # 1: they come in pieces, and more are to come; 2: all have come
     heap: int
     coming: int
     caches: int
@@ -53,7 +57,8 @@ class State(NamedTuple):
 class Service(NamedTuple):
     """The rules and the plan, as integers."""
 
-    requests: int
+    requests: int  # or more than there are, where nobody knows yet: events of no request count as this one
+    takings: int  # jobs that a request may lead, one after another
     horizon: int
     plain: int  # whether nothing can refuse a standard call
     implicit_met: int
@@ -96,14 +101,18 @@ class Service(NamedTuple):
 
 
 class Memory:
-    """The tables by name, which keeps them alive, and the record that leads kernels to them."""
+    """The tables by name, which keeps them alive, and the record that leads kernels to them.
 
-    def __init__(self, tables: dict[str, Any], service: Service) -> None:
+    ``others`` are the names of tables that are kept elsewhere.
+    """
+
+    def __init__(self, tables: dict[str, Any], service: Service, others: Iterable[str] = ()) -> None:
         self.tables = tables
-        ways = [name + end for name in tables for end in ("_at", "_rows")]
+        ways = [name + end for name in sorted([*tables, *others]) for end in ("_at", "_rows")]
         fields = [*State._fields, *Service._fields, *ways]
         self.w = np.zeros(1, dtype=[(name, np.int64) for name in fields]).view(np.recarray)
         self.w["head"] = self.w["tail"] = NEVER
+        self.w["loaded"] = service.requests
         for name in Service._fields:
             self.w[name] = getattr(service, name)
         self.place()
@@ -115,11 +124,16 @@ class Memory:
 
     def grow(self, name: str) -> None:
         """Give a table twice the room."""
-        old = self.tables[name]
-        new = np.zeros((2 * len(old), *old.shape[1:]), dtype=old.dtype)
-        new[: len(old)] = old
-        self.tables[name] = new
+        self.reserve(name, 2 * len(self.tables[name]))
         self.place()
+
+    def reserve(self, name: str, rows: int) -> None:
+        """Give a table room for so many rows; it may move."""
+        old = self.tables[name]
+        if rows > len(old):
+            new = np.zeros((max(rows, 2 * len(old)), *old.shape[1:]), dtype=old.dtype)
+            new[: len(old)] = old
+            self.tables[name] = new
 
 
 def _column(count: int, value: int = 0) -> Ints:
@@ -150,15 +164,15 @@ def _listed(values: Any) -> Ints:
 def build(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> Memory:
     """Return the memory of a run before its first event."""
     cut, above = cuts(trace, plan, rules)
-    tables = {f"asked_{name}": column for name, column in _asked(trace, physics, cut).items()}
-    tables |= {f"metered_{name}": column for name, column in _metered(trace.requests).items()}
-    tables |= _of_rules(plan, rules, physics) | _of_state(trace, plan, rules, physics, above)
+    tables = {f"asked_{name}": column for name, column in asked_of(trace, trace.prompt, physics, cut).items()}
+    tables |= {f"metered_{name}": column for name, column in metered_of(trace.requests).items()}
+    tables |= of_rules(plan, rules, physics) | _of_state(trace, plan, rules, physics, above)
     return Memory(
-        {name: np.ascontiguousarray(table) for name, table in tables.items()}, _service(trace, plan, rules, physics)
+        {name: np.ascontiguousarray(table) for name, table in tables.items()}, service_of(trace, plan, rules, physics)
     )
 
 
-def _of_rules(plan: Plan, rules: Rules, physics: Physics) -> dict[str, Any]:
+def of_rules(plan: Plan, rules: Rules, physics: Physics) -> dict[str, Any]:
     """Return what is never changed."""
     quotas = [quota for epoch in rules.epochs for quota in (epoch.quota, epoch.priority)]
     epochs = _rows("epochs", len(rules.epochs))
@@ -186,7 +200,7 @@ def _of_state(trace: Trace, plan: Plan, rules: Rules, physics: Physics, above: I
     n, k = trace.requests, len(trace.parent)
     submissions = n * len(physics.turnaround_ms) if plan.batch is not None else 0
     cells = (int(physics.cell.max(initial=0)) + 1) * k
-    hours = (trace.horizon + _longest_wait(plan, rules)) // HOUR + 64
+    hours = (trace.horizon + longest_wait(plan, rules)) // HOUR + 64
     nodes = {"parent": trace.parent, "depth": trace.depth, "audio": trace.audio_depth, "replaced": trace.replaced}
     return {
         "callers": _rows("callers", n, target=NEVER, job=NEVER),
@@ -207,20 +221,21 @@ def _of_state(trace: Trace, plan: Plan, rules: Rules, physics: Physics, above: I
     }
 
 
-def _longest_wait(plan: Plan, rules: Rules) -> int:
+def longest_wait(plan: Plan, rules: Rules) -> int:
     """Return how far beyond an event the refusal lies that it writes down: a time-out."""
     flex = plan.flex.timeout if plan.flex is not None else NEVER
     return max(rules.client.timeout, flex, 0)
 
 
-def _asked(trace: Trace, physics: Physics, cut: Ints) -> dict[str, Any]:
+def asked_of(trace: Trace, prompt: Ints, physics: Physics, cut: Ints) -> dict[str, Any]:
+    """Return what each request is: its row of the trace, and what the service will do to it."""
     follower = _column(trace.requests, NEVER)
     follows = np.flatnonzero(trace.follows >= 0)
     follower[trace.follows[follows]] = follows
     return {
         "arrive": trace.arrive,
         "leaf": trace.leaf,
-        "prompt": trace.prompt,
+        "prompt": prompt,
         "output": trace.output,
         "patience": trace.patience,
         "follows": trace.follows,
@@ -237,19 +252,30 @@ def _asked(trace: Trace, physics: Physics, cut: Ints) -> dict[str, Any]:
         "cell": physics.cell,
         "queueing": physics.queueing_ms,
         "cut": cut,
-        "takes": physics.turnaround_ms.reshape(-1),
+        "takes": np.ascontiguousarray(physics.turnaround_ms.T).reshape(-1),
     }
 
 
 def cuts(trace: Trace, plan: Plan, rules: Rules) -> tuple[Ints, Ints]:
     """Return the contexts that a plan may cache: the deepest of each request's prompt, and the next above each node.
 
-    The (n,) and (k,) columns hold -1 where there is none. A context counts if it is long enough in some epoch.
+    The (n,) and (k,) columns hold -1 where there is none.
     """
-    n, k = trace.requests, len(trace.parent)
+    at_or_above, above = cacheable(trace, plan, rules)
+    if not len(at_or_above):
+        return _column(trace.requests, NEVER), above
+    return np.where(trace.leaf >= 0, at_or_above[np.maximum(trace.leaf, 0)], NEVER), above
+
+
+def cacheable(trace: Trace, plan: Plan, rules: Rules) -> tuple[Ints, Ints]:
+    """Return the (k,) next contexts that a plan may cache: at or above each node, and above it; -1 = none.
+
+    A context counts if it is long enough in some epoch.
+    """
+    k = len(trace.parent)
     offered = [epoch.explicit_minimum for epoch in rules.epochs if epoch.explicit_minimum != NOT_OFFERED]
     if plan.cache is None or not offered or not k:
-        return _column(n, NEVER), _column(k, NEVER)
+        return _column(k, NEVER), _column(k, NEVER)
     least = min(offered)
     if plan.cache.pad_from != NEVER:
         least = min(least, plan.cache.pad_from)
@@ -258,8 +284,7 @@ def cuts(trace: Trace, plan: Plan, rules: Rules) -> tuple[Ints, Ints]:
     may = (trace.context > 0) & (allowed == 1) & (trace.depth >= least) & (trace.depth > 0)
     at_or_above, above = _column(k, NEVER), _column(k, NEVER)
     _look_up(trace.parent, may, at_or_above, above)
-    leaf = np.maximum(trace.leaf, 0)
-    return np.where(trace.leaf >= 0, at_or_above[leaf], NEVER), above
+    return at_or_above, above
 
 
 @loop
@@ -271,7 +296,8 @@ def _look_up(parent: Ints, may: Any, at_or_above: Ints, above: Ints) -> None:
         at_or_above[node] = node if may[node] else above[node]
 
 
-def _metered(n: int) -> dict[str, Any]:
+def metered_of(n: int) -> dict[str, Any]:
+    """Return what is known of n requests before they are asked."""
     never, rest = ("arrived", "sent", "done", "job"), ("model", "prompt", "cached", "cached_audio", "source")
     counts = ("attempts", "status", "throttled", "shed", "timeouts", "forbidden", "backoff", "queued")
     return {
@@ -289,10 +315,11 @@ def _is_plain(rules: Rules, physics: Physics) -> bool:
     return not limited and not waits and not len(physics.overload)
 
 
-def _service(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> Service:
+def service_of(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> Service:
     implicit, cache, batch, flex = rules.implicit, plan.cache, plan.batch, plan.flex
     values: dict[str, Any] = {
         "requests": trace.requests,
+        "takings": len(physics.turnaround_ms),
         "horizon": trace.horizon,
         "plain": _is_plain(rules, physics),
         "implicit_met": plan.implicit == Implicit.ON or (plan.implicit == Implicit.AS_SERVICE and implicit.on),

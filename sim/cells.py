@@ -1,0 +1,184 @@
+"""The folder of a sweep: its cells as they arrive, for one driver at a time; complete, resumable, never overwritten.
+
+::
+
+    <out>/<scenario>/<UTC stamp>-<hash8>/
+        manifest.json      what is swept: scenario, design, settings, book, seed, versions, digest of the code
+        cells.journal      a record for each finished cell, keyed by its content (see sim.journal)
+        cells.<hash8>.bad  records that were damaged, set aside
+        results.parquet    a row for each setting, strategy, model, replication and stream; written at the end
+        summary.json       what was found: gcsim.sweep/1
+        lock               who drives the sweep now
+"""
+
+import datetime as dt
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from sim.errors import InputError, Problem, SimError
+from sim.journal import Damage, Files, Journal
+from sim.parquet import write_rows
+
+__all__ = ["Cells", "Resumable", "new_folder"]
+
+SCHEMA = "gcsim.sweep-manifest/1"
+
+
+class Resumable(SimError, RuntimeError):
+    """A sweep that ended before its end; what was finished is saved."""
+
+    exit_code = 3
+
+    def __init__(self, reason: str, folder: Path | None = None) -> None:
+        self.reason, self.folder = reason, folder
+        super().__init__(reason)
+
+    def __reduce__(self) -> tuple[type["Resumable"], tuple[str, Path | None]]:
+        return (type(self), (self.reason, self.folder))
+
+
+class Cells:
+    """The finished cells of one sweep; this process alone may add to them while it is open."""
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], files: Files | None = None) -> None:
+        self.folder = folder
+        self._files = files or Files()
+        self._lock = _locked(folder)
+        try:
+            _check_manifest(folder, manifest)
+            self._journal = Journal(folder / "cells.journal", self._files)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    @classmethod
+    def made(cls, folder: Path, manifest: Mapping[str, Any], files: Files | None = None) -> Self:
+        """Make the folder of a new sweep; it can be resumed as soon as its manifest stands."""
+        used = files or Files()
+        used.mkdir(folder)
+        used.flush(folder.parent)
+        used.put(folder / "manifest.json", _json({"schema": SCHEMA, **manifest}))
+        return cls(folder, manifest, files)
+
+    @property
+    def damage(self) -> Damage:
+        """Return what was wrong with the journal."""
+        return self._journal.damage
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._journal
+
+    def __len__(self) -> int:
+        return len(self._journal)
+
+    def add(self, records: Mapping[str, str]) -> None:
+        """Save cells, each the JSON of its rows; when this returns they are on the disk."""
+        self._journal.append(records)
+
+    def rows(self, key: str) -> list[list[Any]]:
+        """Return the rows of a cell."""
+        found: list[list[Any]] = json.loads(self._journal.text(key))
+        return found
+
+    def conclude(
+        self, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]], summary: Mapping[str, Any]
+    ) -> None:
+        """Write the table and the summary, each complete or not at all."""
+        draft = self.folder / ".results.parquet.writing"
+        draft.unlink(missing_ok=True)
+        write_rows(draft, columns, rows)
+        self._files.flush(draft)
+        self._files.settle(draft, self.folder / "results.parquet")
+        self._files.put(self.folder / "summary.json", _json(summary))
+
+    def close(self) -> None:
+        """Let another driver in."""
+        try:
+            self._journal.close()
+        finally:
+            os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def new_folder(out: Path, name: str, manifest: Mapping[str, Any]) -> Path:
+    """Return a folder below ``out/name`` that is not there yet, named by the time and by what is swept."""
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - names a folder, shapes no result
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:8]
+    base = out / name / f"{now:%Y%m%dT%H%M%SZ}-{digest}"
+    folder, count = base, 1
+    while folder.exists():
+        count += 1
+        folder = base.with_name(f"{base.name}-{count}")
+    return folder
+
+
+def _locked(folder: Path) -> int:
+    """Return the held lock of a folder; it goes with the process, however that ends, and no child inherits it."""
+    import fcntl  # noqa: PLC0415 - not on Windows, where everything but sweeps works without it
+
+    path = folder / "lock"
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        what = f"cannot be written to ({error.strerror})"
+        raise InputError([Problem(str(folder), 0, "", what, "the folder of a sweep")]) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+        os.close(handle)
+        what = f"another sweep is at work in this folder: {holder}"
+        raise InputError([Problem(str(folder), 0, "", what, "one driver at a time")]) from None
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - told to a second driver, shapes no result
+    text = f"process {os.getpid()} on {socket.gethostname()} since {now:%Y-%m-%dT%H:%M:%SZ}"
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, text.encode(), 0)
+    return handle
+
+
+def _check_manifest(folder: Path, wanted: Mapping[str, Any]) -> None:
+    """Refuse a folder that another sweep than the wanted one began, with the first difference."""
+    path = folder / "manifest.json"
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        what = f"no manifest ({error.strerror})"
+        raise InputError([Problem(str(folder), 0, "", what, "a folder that gcsim sweep made")]) from None
+    except ValueError:
+        what = "the manifest is torn or no JSON; the cells beside it are untouched"
+        raise InputError([Problem(str(path), 0, "", what, "a manifest that gcsim sweep wrote")]) from None
+    expected = json.loads(_json({"schema": SCHEMA, **wanted}))
+    difference = _difference(found, expected, "")
+    if difference is not None:
+        where, was, now = difference
+        raise InputError([Problem(str(path), 0, where, "this is another sweep", f"{was!r} as it began", now)])
+
+
+def _difference(found: Any, wanted: Any, where: str) -> tuple[str, Any, Any] | None:
+    """Return the first place where two documents differ, and what stands there in each.
+
+    >>> _difference({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, "")
+    ('a.b[1]', 2, 3)
+    """
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = dict.fromkeys((*found, *wanted))
+        each = ((f"{where}.{key}".removeprefix("."), found.get(key), wanted.get(key)) for key in keys)
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        each = ((f"{where}[{place}]", *both) for place, both in enumerate(zip(found, wanted, strict=True)))
+    else:
+        return None if found == wanted else (where, found, wanted)
+    return next((inner for name, a, b in each if (inner := _difference(a, b, name)) is not None), None)

@@ -1,0 +1,252 @@
+"""Run a scenario under many settings: on the same luck for all of them, on any number of workers, losing nothing."""
+
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from json import dumps
+from pathlib import Path
+from re import sub
+from typing import Any, TypeAlias
+
+import duckdb
+import numpy as np
+
+from sim.cells import Cells, Resumable, new_folder
+from sim.errors import EngineError, InputError, Problem
+from sim.experiments.designs import design_of
+from sim.experiments.estimate import Estimate, estimated
+from sim.experiments.estimates import Json
+from sim.experiments.interrupts import Interrupts
+from sim.experiments.items import Done
+from sim.experiments.plan import Plan, items_of, plan_of
+from sim.experiments.swept import Failure, columns_of, result_rows, summary_of
+from sim.experiments.workers import Compute, at_work, chosen
+from sim.journal import Damage, Files
+from sim.scenario import Scenario, load
+
+__all__ = ["Sweep", "carry_out", "sweep"]
+
+SAVE_S = 0.25  # between two flushes to the disk: what is lost at most when the driver is killed
+
+Progress: TypeAlias = Callable[[int, int], None]  # (cells done, cells in all)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A sweep that came to its end: every cell was computed, or is among the failures."""
+
+    folder: Path
+    summary: Json  # gcsim.sweep/1
+    failures: tuple[Failure, ...]
+    damage: Damage  # of the cells that were there already
+
+    def relation(self) -> duckdb.DuckDBPyRelation:
+        """Return the table as a relation of DuckDB, a row for each setting, strategy, model, replication and stream."""
+        return duckdb.connect(config={"threads": 1}).read_parquet(str(self.folder / "results.parquet"))
+
+    @property
+    def table(self) -> np.ndarray[Any, Any]:
+        """Return the table as a structured array; counts that are missing somewhere are floats with NaN there."""
+        found = self.relation().fetchnumpy()
+        columns = {name: _filled(column) for name, column in found.items()}
+        length = len(next(iter(columns.values())))
+        table: np.ndarray[Any, Any] = np.empty(length, dtype=[(name, column.dtype) for name, column in columns.items()])
+        for name, column in columns.items():
+            table[name] = column
+        return table
+
+    def to_pandas(self) -> Any:
+        """Return the table as a pandas DataFrame, where pandas is installed."""
+        return self.relation().df()
+
+
+def _filled(column: Any) -> np.ndarray[Any, Any]:
+    """Return a column with None for missing texts and NaN for missing numbers."""
+    if not np.ma.is_masked(column):
+        return np.asarray(column)
+    if column.dtype == object:
+        return np.asarray(column.filled(None))
+    return np.asarray(column.astype(np.float64).filled(np.nan))
+
+
+def sweep(  # noqa: PLR0913 - as many as the command has options
+    scenario: str | Path | Scenario,
+    vary: Sequence[str] | Mapping[str, Any],
+    *,
+    design: str = "grid",
+    sets: Sequence[str] = (),
+    replications: int | None = None,
+    seed: int | None = None,
+    engine: str = "auto",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Sweep:
+    """Run a scenario under many settings and return what each costs and how long its callers wait.
+
+    Parameters
+    ----------
+    scenario
+        A file, a shipped scenario's name, or one from :func:`sim.load`.
+    vary
+        Texts as ``--vary`` takes them, or a mapping from paths to a list of values or to a range such as
+        ``"10..1000:log:7"``.
+    design
+        ``grid``, ``zip``, ``lhs:N`` or ``sobol:N``.
+    sets, replications, seed
+        Overrides for all settings.
+    engine
+        ``reference``, ``fast``, or ``auto``: the fast one where the sweep is large enough to repay its start-up. The
+        results are the same; of what the fast engine runs, one cell in a hundred is run again on the reference.
+    workers, scheduler
+        Processes on this machine, 1 for this one alone; or the address of a Dask scheduler.
+    out, resume
+        Where the sweep gets a new folder, by default one that goes with the returned object; or the folder of a sweep
+        that was stopped. A stopped sweep raises :class:`sim.cells.Resumable`.
+    progress
+        Called with the cells done and the cells in all.
+    """
+    base = scenario if isinstance(scenario, Scenario) else load(scenario, sets=sets)
+    texts = [f"{path}={_text(values)}" for path, values in vary.items()] if isinstance(vary, Mapping) else vary
+    plan = plan_of(
+        base, texts, design=design_of(design), replications=replications, seed=seed, sets=tuple(sets), engine=engine
+    )
+    kept = None if resume is None else Path(resume)
+    place = Path(tempfile.mkdtemp(prefix="gcsim-")) if out is None and kept is None else Path(out or "results")
+    found = carry_out(plan, out=place, resume=kept, workers=workers, scheduler=scheduler, progress=progress)
+    if out is None and kept is None:
+        weakref.finalize(found, shutil.rmtree, place, ignore_errors=True)
+    return found
+
+
+def _text(values: Any) -> str:
+    """Return values as ``--vary`` takes them.
+
+    >>> _text(["1h", 2, True, ["a", "b"]]), _text("1..9:lin:3")
+    ('1h,2,true,["a", "b"]', '1..9:lin:3')
+    """
+    if isinstance(values, str):
+        return values
+    plain = [isinstance(value, str) and not set(value) & set(",[]{}\"'") for value in values]
+    return ",".join(value if as_is else dumps(value) for value, as_is in zip(values, plain, strict=True))
+
+
+def carry_out(
+    plan: Plan,
+    *,
+    out: Path,
+    resume: Path | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    estimate: Estimate | None = None,
+    progress: Progress | None = None,
+    files: Files | None = None,
+) -> Sweep:
+    """Compute the cells of a plan that are not there yet, and write what all of them say.
+
+    Raises :class:`Resumable` where it stops before its end: by an interrupt, a lost cluster or a full disk.
+    """
+    if estimate is None and workers != 1:
+        estimate = estimated(plan)
+    who = chosen(workers, scheduler, estimate)
+    with Interrupts() as interrupts, ExitStack() as stack:
+        kept = None if resume is None else stack.enter_context(Cells(resume, plan.manifest, files))
+        compute = stack.enter_context(at_work(who, plan, estimate))
+        interrupts.hold()
+        cells = kept or stack.enter_context(_made(plan, out, files))
+        with _resumable(plan, cells):
+            interrupts.answer()
+            failures = _named(plan, _compute(plan, _Saver(cells, interrupts), compute, progress))
+            interrupts.hold()  # for good: what is left takes no time
+            summary = summary_of(plan, cells, failures)
+            cells.conclude(columns_of(plan), result_rows(plan, cells), summary)
+        return Sweep(folder=cells.folder, summary=summary, failures=failures, damage=cells.damage)
+
+
+def _made(plan: Plan, out: Path, files: Files | None) -> Cells:
+    name = sub(r"[^\w.-]+", "-", plan.base.name).strip(".-") or "sweep"
+    try:
+        return Cells.made(new_folder(out, name, plan.manifest), plan.manifest, files)
+    except OSError as error:
+        what = f"cannot be written to ({error.strerror})"
+        raise InputError([Problem("command line", 0, "--out", what, "a folder that can", str(out))]) from None
+
+
+@contextmanager
+def _resumable(plan: Plan, cells: Cells) -> Iterator[None]:
+    """Say of whatever stops a sweep how far it came, and where."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        reason = "interrupted"
+    except Resumable as error:
+        reason = error.reason
+    except (OSError, duckdb.Error) as error:
+        reason = f"saving failed ({error})"
+    else:
+        return
+    raise Resumable(f"{reason}; {len(cells)} of {plan.work} cells are saved in {cells.folder}", cells.folder)
+
+
+class _Saver:
+    """Saves cells as they arrive, some at a time."""
+
+    def __init__(self, cells: Cells, interrupts: Interrupts) -> None:
+        self.cells, self.failed = cells, list[Done]()
+        self._interrupts = interrupts
+        self._open: dict[str, str] = {}
+        self._saved_at = time.monotonic()
+
+    def take(self, done: Done) -> None:
+        """Keep a cell, on the disk a quarter of a second later at the latest."""
+        if done.fatal:
+            self.save()
+            raise EngineError(done.error)
+        if done.text is None:
+            self.failed.append(done)
+        else:
+            self._open[done.key] = done.text
+        if time.monotonic() - self._saved_at >= SAVE_S:
+            self.save()
+
+    def save(self) -> None:
+        """Flush what was taken to the disk. What could not be written is not tried again."""
+        with self._interrupts.saving():
+            records, self._open = self._open, {}
+            if records:
+                self.cells.add(records)
+        self._saved_at = time.monotonic()
+
+
+def _compute(plan: Plan, saver: _Saver, compute: Compute, progress: Progress | None) -> list[Done]:
+    """Compute and save what is not there yet; return what failed."""
+    count = len(saver.cells)
+    try:
+        for done in compute(items_of(plan, saver.cells)):
+            saver.take(done)
+            count += 1
+            if progress is not None:
+                progress(count, plan.work)
+        saver.save()
+    except (KeyboardInterrupt, Resumable):
+        saver.save()
+        raise
+    return saver.failed
+
+
+def _named(plan: Plan, failed: Sequence[Done]) -> tuple[Failure, ...]:
+    """Return what failed as a user knows it."""
+    failures = []
+    for done in failed:
+        task = plan.study.groups[done.group].tasks[done.member]
+        settings = tuple(
+            number for number, cells in enumerate(plan.cells) if any(cell.identity == task.identity for cell in cells)
+        )
+        failures.append(Failure(settings, task.pair.arm.name, task.pair.model, done.replication, done.error))
+    return tuple(sorted(failures))

@@ -1,0 +1,69 @@
+"""Who computes a sweep: this process while that is quickest, else processes on this machine or a cluster."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeAlias
+
+from sim.experiments.estimate import Estimate
+from sim.experiments.items import Bench, Done, Item
+from sim.experiments.plan import Plan
+
+__all__ = ["IN_PROCESS_S", "Compute", "Workers", "at_work", "bundles", "chosen", "cores"]
+
+IN_PROCESS_S = 20.0  # of work on one core, below which starting workers costs more than they save: see chosen
+BUNDLE_S = 0.5  # of work that goes to a worker at once: Dask spends some milliseconds on each
+
+Compute: TypeAlias = Callable[[Iterable[Item]], Iterator[Done]]
+
+
+class Workers(NamedTuple):
+    """Who computes."""
+
+    processes: int  # on this machine; 1 = this one alone
+    scheduler: str | None = None  # of a cluster that is there already, whose workers are used instead
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def chosen(workers: int | None, scheduler: str | None, estimate: Estimate | None) -> Workers:
+    """Return who computes: as asked, else this process for little work and a worker a core for more.
+
+    Starting two workers, which import the simulator and are examined, took 6 to 9 s on a busy machine of two cores; two
+    workers save half of the work, so they pay above twice that.
+    """
+    if scheduler is not None or workers is not None:
+        return Workers(workers or 1, scheduler)
+    small = estimate is None or estimate.seconds < IN_PROCESS_S
+    return Workers(1 if small else cores())
+
+
+def bundles(plan: Plan, items: Iterable[Item], seconds_each: float) -> Iterator[tuple[Item, ...]]:
+    """Yield items together that take half a second on one core."""
+    open_: list[Item] = []
+    seconds = 0.0
+    for item in items:
+        open_.append(item)
+        seconds += plan.requests[item.group] * len(item.members) * seconds_each
+        if seconds >= BUNDLE_S:
+            yield tuple(open_)
+            open_, seconds = [], 0.0
+    if open_:
+        yield tuple(open_)
+
+
+@contextmanager
+def at_work(workers: Workers, plan: Plan, estimate: Estimate | None) -> Iterator[Compute]:
+    """Give what computes the cells of items, in any order."""
+    if workers.scheduler is None and workers.processes == 1:
+        bench = Bench(plan.study)
+        yield lambda items: (cell for item in items for cell in bench.cells(item))
+        return
+    from sim.experiments.cluster import Cluster  # noqa: PLC0415 - a second of imports that few sweeps need
+
+    pace = estimate.seconds_each if estimate else BUNDLE_S
+    with Cluster(plan.study, workers=workers.processes, scheduler=workers.scheduler) as cluster:
+        yield lambda items: cluster.cells(bundles(plan, items, pace))
