@@ -6,10 +6,18 @@
 from typing import NamedTuple
 
 from hypothesis import strategies as st
-from worlds import batch_rules, epoch, physics, rules, world
+from worlds import batch_rules, epoch, ints, physics, rules, world
 
 from sim.ledger import Mode
-from sim.providers.rules import ExplicitRules, FlexRules, LatencyLaw, OverloadRules, QuotaRules, SpendLaw
+from sim.providers.rules import (
+    ExplicitRules,
+    FlexRules,
+    ImplicitRules,
+    LatencyLaw,
+    OverloadRules,
+    QuotaRules,
+    SpendLaw,
+)
 from sim.strategies.decision import NEVER, BatchPlan, CachePlan, Decision, FlexPlan, Implicit, Plan, View
 
 LATENCY = LatencyLaw(base_ns=1_000_000, uncached_ns=500_000, cached_ns=100_000, output_ns=250_000)
@@ -51,11 +59,11 @@ def often(*values, none=NEVER):
 @st.composite
 def batch_plans(draw, start=0):
     """How requests are collected, with instants that clash."""
-    at = draw(st.sets(st.integers(0, 60), max_size=3))
+    at = draw(st.just(()) | st.sets(st.sampled_from([*INSTANTS, 12, 30, 60]), max_size=3))
     return BatchPlan(
         size=draw(st.sampled_from([NEVER, 1, 2, 3])),
         window=draw(st.sampled_from([NEVER, 0, 1, 4, 9])),
-        every=draw(st.sampled_from([NEVER, *range(1, 9)])),
+        every=draw(often(*range(1, 9))),  # what hides whether a window is the right one
         at=tuple(start + instant for instant in sorted(at)),
         poll=draw(st.sampled_from([1, 2, 5])),
         attempts=draw(st.integers(1, 3)),
@@ -295,9 +303,9 @@ def edges(start):
 
 
 @st.composite
-def everything(draw, modes=None, caches=True):
+def everything(draw, modes=None, caches=True, starts=STARTS):
     """Return (trace, plan, rules, physics) in which any rule may apply; ``modes`` is a bit mask of those asked for."""
-    start = draw(st.sampled_from(STARTS))
+    start = draw(st.sampled_from(starts))
     trace = draw(traces(start, caches))
     column = Column(draw, trace.requests)
     modes = draw(st.sampled_from([1, 2, 4, 8, 3, 3, 5, 9, 15])) if modes is None else modes
@@ -324,3 +332,65 @@ def everything(draw, modes=None, caches=True):
         "slow": draw(edges(start)),
     }
     return trace, plan, service, weather(draw, column, trace, 2 * batch.attempts, **more)
+
+
+@st.composite
+def everything_and_implicit(draw, starts=STARTS):
+    """The same where the service has a cache of its own, which the twin of everything does not know."""
+    trace, plan, service, what = draw(everything(starts=starts))
+    column = Column(draw, trace.requests)
+    implicit = ImplicitRules(
+        on=True,
+        block=draw(st.sampled_from([1, 1, 2])),
+        at_arrival=draw(st.booleans()),
+        refreshed=draw(st.booleans()),
+        steps=draw(st.sampled_from([((0, ALWAYS),), ((0, HALF), (3, ALWAYS)), ((3, ALWAYS),)])),
+        in_batch=draw(st.integers(0, 2)),
+        sightings=draw(st.sampled_from([1, 1, 2])),
+    )
+    epochs = (one._replace(implicit_minimum=draw(st.sampled_from([1, 1, 3, -1]))) for one in service.epochs)
+    what = what._replace(
+        retention_ms=ints(column(st.sampled_from([1, 5, 12, 40]))), cell=ints(column(st.sampled_from([0, 0, 1])))
+    )
+    return (
+        trace._replace(luck=ints(column(st.sampled_from(DRAWS)))),
+        plan._replace(implicit=draw(st.sampled_from([Implicit.OFF, Implicit.AS_SERVICE, Implicit.ON, Implicit.ON]))),
+        service._replace(implicit=implicit, epochs=tuple(epochs)),
+        what,
+    )
+
+
+@st.composite
+def nothing_refused(draw):
+    """The same where no standard call can be refused or held up, for which the compiled engine has a way of its own."""
+    trace, plan, service, what = draw(everything_and_implicit())
+    epochs = tuple(one._replace(quota=QuotaRules()) for one in service.epochs)
+    client = service.client._replace(concurrency=NEVER, timeout=NEVER, give_up=NEVER)
+    return trace, plan, service._replace(epochs=epochs, client=client), what._replace(overload=ints(()))
+
+
+def late_comer():
+    """A case of its own: who falls back to a full house may be given up before those who hold the slots."""
+    trace = world([0, 5], fresh=[1, 30], patience=[11, 90])
+    plan = Plan("probe", "probe", probe, Probe(1, 0, 0, 0, 3, 0), Implicit.OFF, batch=BatchPlan(guard=1))
+    return trace, plan, rules(client={"concurrency": 1, "give_up": 20}), physics(trace)
+
+
+def late_clock():
+    """A case of its own: one call does not wait for a cache, another is refused since its cache's clock was late.
+
+    The cache is asked for at 0, there at 12 and over at 20; its client takes it to live until 32.
+    """
+    trace = world([0, 5, 25], fresh=5, depth=(2,))
+    cache = CachePlan(ttl=20, wait=0, own_clock=1)
+    plan = Plan("probe", "probe", probe, Probe(0, 1, 0, 0, 1, 3), Implicit.OFF, cache=cache)
+    return trace, plan, rules(), physics(trace)
+
+
+def guarded_flex():
+    """A case of its own: a flex call that is shed would be made again after 1 s, but its guard is due at 30."""
+    trace = world([0], patience=[30])
+    flex = FlexPlan(attempts=3, guard=0, fallback=1)
+    plan = Plan("probe", "probe", probe, Probe(0, 0, 0, 0, 1 << Mode.FLEX, 0), Implicit.OFF, flex=flex)
+    backs_off = {"base": 1_000, "cap": 1_000, "jitter": 0}
+    return trace, plan, rules(client=backs_off, service={"flex": FlexRules(ALWAYS), "refusal_ms": 1}), physics(trace)

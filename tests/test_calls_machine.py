@@ -10,7 +10,7 @@ import pytest
 from batch_twin import Twin, differences
 from examples import times
 from hypothesis import Phase, given, settings
-from machine_cases import Probe, everything, probe
+from machine_cases import Probe, everything, guarded_flex, late_comer
 from worlds import batch_rules, epoch, physics, rules, world
 
 from sim.engines.reference import run
@@ -85,13 +85,6 @@ def literals(node):
     return {node.value} if isinstance(node, ast.Constant) else set()
 
 
-def late_comer():
-    """A case of its own: who falls back to a full house may be given up before those who hold the slots."""
-    trace = world([0, 5], fresh=[1, 30], patience=[11, 90])
-    plan = Plan("probe", "probe", probe, Probe(1, 0, 0, 0, 3, 0), Implicit.OFF, batch=BatchPlan(guard=1))
-    return trace, plan, rules(client={"concurrency": 1, "give_up": 20}), physics(trace)
-
-
 def cached_batch(params, view):
     """Everything goes into a job, with a cache where there is a context."""
     return Decision(Mode.BATCH, CacheUse.CREATE if view.context else CacheUse.NONE)
@@ -140,7 +133,7 @@ def test_every_rule_happens_in_the_examples():
 
     sample = settings(max_examples=1_500, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
     sample(given(everything())(look))()
-    for case in (late_comer(), *map(over_before_its_job, OVER_BEFORE_ITS_JOB)):
+    for case in (late_comer(), guarded_flex(), *map(over_before_its_job, OVER_BEFORE_ITS_JOB)):
         look(case)
     assert everything_that_can_happen() - seen == set()
 
@@ -150,3 +143,9 @@ def test_the_late_comer_is_given_up_in_the_queue():
     ledger = run(*late_comer())
     assert ledger.status.tolist() == [Status.FAILED, Status.FAILED]
     assert (ledger.done.tolist(), ledger.queued.tolist(), ledger.attempts.tolist()) == ([20, 25], [10, 0], [0, 1])
+
+
+def test_the_guard_ends_a_back_off_of_flex():
+    """Counted by hand: shed at 0 and known at 1, not made again at 1,001 but by the guard at 30, for 10 + 5 ms."""
+    ledger = run(*guarded_flex())
+    assert (ledger.mode.tolist(), ledger.done.tolist(), ledger.attempts.tolist()) == ([Mode.STANDARD], [45], [2])

@@ -5,15 +5,28 @@ import pytest
 from examples import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machine_cases import Probe, cases, everything
+from machine_cases import (
+    STARTS,
+    Probe,
+    cases,
+    everything,
+    everything_and_implicit,
+    guarded_flex,
+    late_clock,
+    late_comer,
+    nothing_refused,
+)
 from shipped import FLASH
 from worlds import physics, plan, rules, world
 
 import sim
 from sim.engines.choice import chosen, engine_of, uncovered
+from sim.engines.fast import engine
 from sim.engines.fast.engine import run as fast
+from sim.engines.fast.world import build
 from sim.engines.physics import prepare
 from sim.engines.reference import run as reference
+from sim.engines.shrink import some_requests, the_fewest
 from sim.engines.witness import assert_equal, first_requests
 from sim.errors import EngineError, InputError
 from sim.experiments import simulate
@@ -51,22 +64,50 @@ def differences(one, other):
     return [(name, a.tolist(), b.tolist()) for name, a, b in pairs if a.dtype != b.dtype or not np.array_equal(a, b)]
 
 
+def compiled(case):
+    """The case under the probe that compiles."""
+    trace, plan, rules, physics = case
+    return trace, plan._replace(decide=probe), rules, physics
+
+
+def assert_same(case, **more):
+    """Both engines write the same ledger, but for the case's probe."""
+    case = compiled(case)
+    assert differences(fast(*case, **more), reference(*case, **more)) == []
+
+
 @given(cases())
 @settings(max_examples=times(300), deadline=None)
 def test_jobs_and_caches_are_equal(case):
     """Where nothing is refused, both engines write the same ledger."""
-    trace, plan, rules, physics = case
-    plan = plan._replace(decide=probe)
-    assert differences(fast(trace, plan, rules, physics), reference(trace, plan, rules, physics)) == []
+    assert_same(case)
 
 
 @given(everything())
 @settings(max_examples=times(1_000), deadline=None)
 def test_everything_at_once_is_equal(case):
     """With every rule there is and few clashing instants, both engines write the same ledger."""
-    trace, plan, rules, physics = case
-    plan = plan._replace(decide=probe)
-    assert differences(fast(trace, plan, rules, physics), reference(trace, plan, rules, physics)) == []
+    assert_same(case)
+
+
+@given(everything_and_implicit())
+@settings(max_examples=times(300), deadline=None)
+def test_the_services_own_cache_is_equal_too(case):
+    """With a cache of the service's own beside every other rule, both engines write the same ledger."""
+    assert_same(case)
+
+
+@given(nothing_refused())
+@settings(max_examples=times(300), deadline=None)
+def test_the_short_way_of_standard_calls_is_equal(case):
+    """Where no standard call can be refused or held up, both engines write the same ledger."""
+    assert_same(case)
+
+
+@pytest.mark.parametrize("case", [late_comer, late_clock, guarded_flex])
+def test_what_examples_seldom_meet_is_equal(case):
+    """Given up in the queue; a cache that is not waited for, or over by a late clock; a back-off that a guard ends."""
+    assert_same(case())
 
 
 def instants_of(ledger):
@@ -76,14 +117,61 @@ def instants_of(ledger):
     return sorted({0} | named | {at + 1 for at in named})
 
 
-@given(everything(), st.data())
+@given(everything_and_implicit(), st.data())
 @settings(max_examples=times(300), deadline=None)
 def test_a_run_that_is_stopped_is_equal(case, data):
     """Stopped at an instant at which something happens, or just after it, both engines have counted the same."""
-    trace, plan, rules, physics = case
-    case = trace, plan._replace(decide=probe), rules, physics
-    stop = data.draw(st.sampled_from([*instants_of(reference(*case)), trace.horizon]))
-    assert differences(fast(*case, stop=stop), reference(*case, stop=stop)) == []
+    ends = instants_of(reference(*compiled(case)))
+    assert_same(case, stop=data.draw(st.sampled_from([*ends, case[0].horizon])))
+
+
+# ---------------------------------------------------------------- room
+
+
+def used(memory):
+    """Of each table that may have to grow, whether it holds something."""
+    w = memory.w[0]
+    return {
+        "caches": w.caches > 0,
+        "cell_coming": w.coming > 0,
+        "spends": memory.tables["counters"]["last"][0] > 0,
+        "heap": w.heap > 0,
+        "refusals": bool(memory.tables["refusals"].any()),
+    }
+
+
+def least(n):
+    """Rows without which even the first event of n requests might find no room."""
+    return {"caches": n + 1, "cell_coming": n + 1, "spends": 2, "heap": 4 * n + 8, "refusals": 2}
+
+
+@pytest.mark.parametrize("name", engine._BOUNDLESS)
+def test_a_table_that_grows_under_way_is_equal(name, monkeypatch):
+    """A run that begins with the least room in a table writes the same ledger, though it grows with something in it."""
+    grown = []
+
+    def tiny(*case):
+        memory = build(*case)
+        memory.tables[name] = memory.tables[name][: least(memory.w[0].requests)[name]].copy()
+        memory.place()
+        grow = memory.grow
+
+        def noted(table):
+            if table == name:
+                grown.append(used(memory)[name])
+            grow(table)
+
+        memory.grow = noted
+        return memory
+
+    monkeypatch.setattr(engine, "build", tiny)
+
+    def look(case):
+        assert_same(case)
+
+    before_the_hour = everything_and_implicit(starts=STARTS[-1:])  # refusals are counted by hours
+    settings(max_examples=150, deadline=None, derandomize=True, database=None)(given(before_the_hour)(look))()
+    assert any(grown)
 
 
 @given(everything())
@@ -172,9 +260,47 @@ def test_the_witness_names_the_smallest_trace_that_differs():
 
     case = trace, plan("none"), rules(), physics(trace)
     assert_equal(*case)
-    with pytest.raises(EngineError, match="under none in done, from its 4 first requests on") as told:
+    with pytest.raises(
+        EngineError, match="under none in done, from its 4 first requests on, of which 4 show it"
+    ) as told:
         assert_equal(*case, fast=faulty)
-    assert str(told.value).splitlines()[-1] == "3 30 -1 8 0 60000 -1 0"
+    assert str(told.value).splitlines()[-1] == "3 3 30 -1 8 0 60000 -1 0"
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=60, max_size=60), st.integers(0, 59), st.integers(0, 59), st.integers(1, 9)
+)
+@settings(max_examples=times(15), deadline=None)
+def test_the_witness_drops_what_does_not_matter(gaps, one, other, turns):
+    """A fault that takes two far-apart requests, and the turns of a session before them, is shown by these alone."""
+    one, other = min(one, other), max(one, other)
+    follows = [request - 1 if 0 < request < turns else -1 for request in range(60)]
+    trace = world(np.cumsum(gaps).tolist(), fresh=[1_000 + request for request in range(60)], follows=follows)
+
+    def faulty(part, *others, stop):
+        check(part)
+        ledger = reference(part, *others, stop=stop)
+        wrong = {1_000 + one, 1_000 + other} <= set(part.fresh.tolist())
+        return ledger._replace(done=ledger.done + 1) if wrong else ledger
+
+    with pytest.raises(EngineError, match=f"from its {other + 1} first requests on") as told:
+        assert_equal(trace, plan("none"), rules(), physics(trace), fast=faulty)
+    shown = [int(line.split()[1]) for line in str(told.value).splitlines()[2:]]
+    needed = {one, other} | {request for last in (one, other) if last < turns for request in range(last)}
+    assert shown == sorted(needed)
+
+
+@given(everything_and_implicit(), st.data())
+@settings(max_examples=times(60), deadline=None)
+def test_some_requests_are_a_trace_of_their_own(case, data):
+    """Whatever is dropped, what is left is a trace that an engine runs; with nothing dropped it is the same trace."""
+    trace, plan, rules, physics = case
+    shows = data.draw(st.functions(like=lambda *some: True, returns=st.booleans(), pure=True))
+    part, luck = some_requests(trace, physics, the_fewest(trace, trace.requests, lambda some: shows(*some.tolist())))
+    assert reference(check(part), plan, rules, luck).status.shape == (part.requests,)
+    whole, _ = some_requests(trace, physics, np.arange(trace.requests))
+    assert np.array_equal(whole.follows, trace.follows)
+    assert np.array_equal(whole.session, trace.session)
 
 
 @given(everything(), st.integers(1, 8))

@@ -8,6 +8,7 @@ import numba
 from numba.extending import register_jitable
 
 from sim.engines.fast.cache import LAWS, folder
+from sim.engines.fast.uncompiled import entered
 
 __all__ = ["kernel", "loop"]
 
@@ -34,4 +35,4 @@ def kernel(function: F) -> F:
 def loop(function: F) -> F:
     """Compile the loop that calls the parts."""
     compiled: F = numba.njit(**_OPTIONS)(function)
-    return compiled
+    return entered(compiled) if numba.config.DISABLE_JIT else compiled  # type: ignore[return-value]  # it wraps one

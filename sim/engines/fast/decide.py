@@ -35,5 +35,7 @@ def compiled(decide: Callable[..., Any]) -> Any:
     names: dict[str, Any] = {"__name__": decide.__module__, "inner": inner, "kind": kind, "View": View}
     # as if it stood in the strategy's file, so that numba keeps it beside that and asks whether the file has changed
     exec(compile(text, decide.__code__.co_filename, "exec"), names)  # noqa: S102 - all that varies is a number of fields
+    if numba.config.DISABLE_JIT:
+        return names["packed"]
     own = decide.__module__.startswith(f"{strategies.__name__}.")
     return numba.cfunc(_SIGNATURE, error_model="numpy", cache=own)(names["packed"])

@@ -7,15 +7,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 from numba.np.numpy_support import from_dtype
 
+from sim.engines.fast.uncompiled import plain_table
+
 __all__ = ["World", "column", "matrix", "records"]
 
 World: TypeAlias = Any  # (1,) record: where each table is, how many rows it has, and the numbers there is one of
+
 
 _INT64 = np.dtype(np.int64)
 
@@ -37,6 +40,8 @@ def matrix(name: str, width: int) -> Any:
 
 def _table(name: str, kind: np.dtype[Any], width: int = 0) -> Any:
     """Return a function of the record, compiled in place, that gives a view of a table: borrowed, nobody counts it."""
+    if config.DISABLE_JIT:
+        return plain_table(name, kind, width)
     array = types.Array(from_dtype(kind), 2 if width else 1, "C")
     size = kind.itemsize
 
