@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.errors import EngineError
+from sim.once import once
 
 __all__ = [
     "DRAW_BITS",
@@ -72,7 +73,27 @@ class Trace(NamedTuple):
     @property
     def prompt(self) -> Ints:
         """Return the (n,) prompt lengths in tokens."""
-        return self.fresh + shared_tokens(self.leaf, self.depth)
+        return _with_shared(self.fresh, self.leaf, self.depth)
+
+    @property
+    def heard(self) -> Ints:
+        """Return the (n,) tokens of the prompts that are audio."""
+        return _with_shared(self.audio, self.leaf, self.audio_depth)
+
+    @property
+    def home(self) -> Ints:
+        """Return the (n,) route draws of the first requests of their conversations."""
+        return _at(self.route, self.session)
+
+
+@once
+def _at(column: Ints, rows: Ints) -> Ints:
+    return column[rows]
+
+
+@once
+def _with_shared(own: Ints, leaf: Ints, depth: Ints) -> Ints:
+    return own + shared_tokens(leaf, depth)
 
 
 class Piece(NamedTuple):

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 
 from sim.engines.laws.draws import redraw, redrawn
 from sim.engines.laws.latency import SLOWNESS_ONE
+from sim.once import once
 from sim.providers.service import Episodes, ImplicitService, Queueing, Retention, Service, Turnaround
 from sim.strategies.decision import NEVER
 from sim.trace import DRAW_BITS, REQUEST_COLUMNS, Ints, Trace
@@ -48,16 +49,15 @@ def prepare(trace: Trace, service: Service, attempts: int, *, home: Ints | None 
     """Return the integers of a trace under a service; ``attempts`` = jobs that a request may stand in at most.
 
     ``home`` are the (n,) route draws of the first requests of their conversations, if the trace lacks some of these.
+    Strategies that meet the same trace under the same law share the column.
     """
-    again = [redraws(trace.turnaround, attempt) for attempt in range(1, attempts + 1)]
-    times = [turnaround_ms(service.batch.turnaround, draws) for draws in again]
     until = trace.horizon + _WEATHER_MS
     return Physics(
-        slowness=slowness(service.slowness_cv, trace.slowness),
-        retention_ms=retention_ms(service.implicit.retention, trace.retention),
-        turnaround_ms=np.array(times, dtype=np.int64).reshape(attempts, trace.requests),
-        cell=cells(service.implicit, trace.route, trace.route[trace.session] if home is None else home),
-        queueing_ms=queueing_ms(service.flex.queueing, trace.queueing),
+        slowness=_slowness(trace.slowness, service.slowness_cv),
+        retention_ms=_retention(trace.retention, service.implicit.retention),
+        turnaround_ms=_turnarounds(trace.turnaround, service.batch.turnaround, attempts),
+        cell=cells(service.implicit, trace.route, trace.home if home is None else home),
+        queueing_ms=_queueing(trace.queueing, service.flex.queueing),
         overload=episodes(service.overload, int(trace.weather[0]), until),
         slow=episodes(service.batch.slow, int(trace.weather[1]), until),
     )
@@ -85,10 +85,37 @@ def cells(implicit: ImplicitService, route: Ints, home: Ints) -> Ints:
     ``route`` are the (n,) draws of the requests, ``home`` those of the first requests of their conversations. One draw
     serves both: its hash says whether the request stays with its conversation, itself says where it goes.
     """
-    if implicit.cells == 1:
+    return _cells(route, home, implicit.cells, implicit.affinity)
+
+
+@once
+def _cells(route: Ints, home: Ints, count: int, affinity: float) -> Ints:
+    if count == 1:
         return np.zeros_like(route)
-    stays = redraws(route, 2) < round(implicit.affinity * (1 << DRAW_BITS))
-    return (np.where(stays, home, route) * implicit.cells) >> DRAW_BITS
+    stays = redraws(route, 2) < round(affinity * (1 << DRAW_BITS))
+    return (np.where(stays, home, route) * count) >> DRAW_BITS
+
+
+@once
+def _slowness(draws: Ints, cv: float) -> Ints:
+    return slowness(cv, draws)
+
+
+@once
+def _retention(draws: Ints, law: Retention) -> Ints:
+    return retention_ms(law, draws)
+
+
+@once
+def _queueing(draws: Ints, law: Queueing) -> Ints:
+    return queueing_ms(law, draws)
+
+
+@once
+def _turnarounds(draws: Ints, law: Turnaround, attempts: int) -> Ints:
+    """Return the (attempts, n) turnarounds of the jobs that a request may stand in one after another."""
+    times = [turnaround_ms(law, redraws(draws, attempt)) for attempt in range(1, attempts + 1)]
+    return np.array(times, dtype=np.int64).reshape(attempts, len(draws))
 
 
 def queueing_ms(law: Queueing, draws: Ints) -> Ints:

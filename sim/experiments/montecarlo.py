@@ -1,8 +1,10 @@
 """Run every strategy on the same realisations: one item of work is a replication, drawn once for all of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import product
+
+import numpy as np
 
 from sim.engines.choice import ENGINES, chosen
 from sim.errors import InputError, Problem, nearest
@@ -22,6 +24,7 @@ from sim.traces import Recorded
 __all__ = ["Progress", "run"]
 
 WITNESSED = 100  # one cell of so many that the fast engine ran is run again on the reference
+KEPT_BYTES = 256 * 2**20  # of realisations that are kept from the survey to the run; what is beyond is drawn twice
 
 Progress = Callable[[float, int], None]  # (cells done, cells in all); of a large replication also in between
 
@@ -66,7 +69,8 @@ def run(
     cells: list[Cell] = []
     kept: list[Kept] = []
     once = times if recorded is None else 1  # the requests of a record are the same in every replication
-    found = survey(scenario, _realisations(pairs, recorded, root, once))
+    drawn: dict[tuple[int, int], Trace] = {}
+    found = survey(scenario, _keeping(_realisations(pairs, recorded, root, once), drawn))
     runs = sum(found.requests.get(pair.workload, 0) for pair in pairs) * times / once
     using, tell = chosen(engine, runs), cache(notice)  # a sentence is told once
     bar = _Bar(progress, len(pairs) * times)
@@ -74,7 +78,7 @@ def run(
         played = replicate(
             sharing,
             scenario.book,
-            Luck(root, replication, recorded),
+            Luck(root, replication, recorded, drawn.pop((replication, sharing[0].workload), None)),
             engine=using,
             witnessed=[(len(cells) + number) % WITNESSED == 0 for number in range(len(sharing))],
             whole=keep_requests,
@@ -115,16 +119,28 @@ def _groups(pairs: list[Pair]) -> list[list[Pair]]:
     return [[pair for pair in pairs if pair.workload == workload] for workload in workloads]
 
 
+def _keeping(
+    realisations: Iterable[tuple[int, Trace, list[Pair]]], drawn: dict[tuple[int, int], Trace]
+) -> Iterator[tuple[Trace, list[Pair]]]:
+    """Yield traces with the pairs that share each; keep the first of them in ``drawn``, as many as memory allows."""
+    room = KEPT_BYTES
+    for replication, trace, sharing in realisations:
+        yield trace, sharing
+        room -= sum(column.nbytes for column in trace if isinstance(column, np.ndarray))
+        if room >= 0 and not is_large(sharing[0]):
+            drawn[replication, sharing[0].workload] = trace
+
+
 def _realisations(
     pairs: list[Pair], recorded: Recorded | None, seed: int, times: int
-) -> Iterator[tuple[Trace, list[Pair]]]:
+) -> Iterator[tuple[int, Trace, list[Pair]]]:
     """Yield each replication's traces, one at a time, each with the pairs that share it; large ones piece by piece."""
     for replication, sharing in product(range(times), _groups(pairs)):
         first = sharing[0]
         if is_large(first):
-            yield from ((trace, sharing) for trace in flat_pieces(first, seed, replication))
+            yield from ((replication, trace, sharing) for trace in flat_pieces(first, seed, replication))
         else:
-            yield realised(first.arm, first.media, recorded, seed, replication), sharing
+            yield replication, realised(first.arm, first.media, recorded, seed, replication), sharing
 
 
 def _check(scenario: Scenario, times: int, seed: int, baseline: str | None, engine: str) -> None:

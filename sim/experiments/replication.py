@@ -10,6 +10,7 @@ from sim.experiments.result import Cell
 from sim.experiments.simulate import Notice, compiling, ledger_of, silent
 from sim.ledger import Ledger
 from sim.providers.prices import Book
+from sim.trace import Trace
 from sim.traces import Recorded
 
 __all__ = ["Luck", "Played", "Step", "replicate"]
@@ -23,6 +24,7 @@ class Luck(NamedTuple):
     seed: int
     replication: int
     recorded: Recorded | None = None  # the trace of a replay, of which the luck of the service is drawn only
+    drawn: Trace | None = None  # the realisation itself, where it is at hand
 
 
 class Played(NamedTuple):
@@ -77,7 +79,7 @@ def replicate(
     if not rest:
         return
     first = sharing[0]
-    trace = realised(first.arm, first.media, luck.recorded, luck.seed, luck.replication)
+    trace = luck.drawn or realised(first.arm, first.media, luck.recorded, luck.seed, luck.replication)
     for pair, witness in rest:
         ledger = ledger_of(pair, trace, engine=engine, witness=witness, notice=notice)
         yield Played(pair, kept(measure(ledger, trace, pair, book, luck.replication), pair), ledger)

@@ -15,7 +15,7 @@ from sim.engines.physics import Physics
 from sim.ledger import Ledger, Mode, Status
 from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
-from sim.trace import Trace, shared_tokens
+from sim.trace import Trace
 
 __all__ = ["ALONE", "FOREVER", "FULL", "MORE", "OVER", "happen", "run"]
 
@@ -197,13 +197,12 @@ def run(trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int =
 def _ledger(trace: Trace, memory: Memory, rules: Rules) -> Ledger:
     tables, w = memory.tables, memory.w[0]
     requests = {name.removeprefix("metered_"): c for name, c in tables.items() if name.startswith("metered_")}
-    audio = trace.audio + shared_tokens(trace.leaf, trace.audio_depth)
     return Ledger(
         **requests,
-        audio=audio,
+        audio=trace.heard,
         output=trace.output,
         **written.duplicates(
-            tables["duplicates"][: int(w.duplicates)], tables["members"], tables["jobs"], trace.output, audio
+            tables["duplicates"][: int(w.duplicates)], tables["members"], tables["jobs"], trace.output, trace.heard
         ),
         **written.caches(memory),
         **written.jobs(tables["jobs"][: int(w.jobs)]),
