@@ -295,7 +295,7 @@ def test_the_witness_drops_what_does_not_matter(gaps, one, other, turns):
 def test_some_requests_are_a_trace_of_their_own(case, data):
     """Whatever is dropped, what is left is a trace that an engine runs; with nothing dropped it is the same trace."""
     trace, plan, rules, physics = case
-    shows = data.draw(st.functions(like=lambda *some: True, returns=st.booleans(), pure=True))
+    shows = data.draw(st.functions(like=lambda *_: True, returns=st.booleans(), pure=True))
     part, luck = some_requests(trace, physics, the_fewest(trace, trace.requests, lambda some: shows(*some.tolist())))
     assert reference(check(part), plan, rules, luck).status.shape == (part.requests,)
     whole, _ = some_requests(trace, physics, np.arange(trace.requests))

@@ -31,9 +31,9 @@ def some_requests(trace: Trace, physics: Physics, kept: Ints) -> tuple[Trace, Ph
 def the_fewest(trace: Trace, count: int, shows: Callable[[Ints], bool], *, runs: int = 200) -> Ints:
     """Return few of the first ``count`` requests that show something, rising.
 
-    ``shows`` is asked ``runs`` times at most. Whoever follows a request that is dropped is dropped with it. Each pass tries to do without every stretch of one
-    length; a length at which nothing can be spared is halved (Zeller and Hildebrandt, Simplifying and Isolating
-    Failure-Inducing Input, 2002).
+    ``shows`` is asked ``runs`` times at most. Whoever follows a request that is dropped is dropped with it. Each pass
+    tries to do without every stretch of one length; a length at which nothing can be spared is halved (Zeller and
+    Hildebrandt, Simplifying and Isolating Failure-Inducing Input, 2002).
     """
     kept, length, asked = np.arange(count), max(1, count // 2), 0
     while asked < runs:

@@ -191,7 +191,9 @@ def run(trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int =
     if stop != NEVER:
         return _ledger(trace, memory, rules)
     written.close(memory.w, int(memory.tables["metered_arrived"].max(initial=0)))
-    return assert_conserved(trace, _ledger(trace, memory, rules))
+    ledger = _ledger(trace, memory, rules)
+    memory.release()
+    return assert_conserved(trace, ledger)
 
 
 def _ledger(trace: Trace, memory: Memory, rules: Rules) -> Ledger:

@@ -10,8 +10,19 @@ from sim.engines.fast.engine import ALONE
 from sim.engines.fast.memory import World
 from sim.engines.fast.moving import Moving
 from sim.engines.fast.ring import Ring
+from sim.engines.fast.room import Room
 from sim.engines.fast.tables import RECORDS
-from sim.engines.fast.world import LIMITS, Memory, asked_of, cacheable, longest_wait, metered_of, of_rules, service_of
+from sim.engines.fast.world import (
+    LIMITS,
+    Memory,
+    asked_of,
+    cacheable,
+    longest_wait,
+    metered_of,
+    of_plan,
+    of_rules,
+    service_of,
+)
 from sim.engines.laws.order import request_of
 from sim.engines.physics import Physics, first_requests
 from sim.providers.rules import Rules
@@ -47,8 +58,8 @@ class Window(Memory):
             self.requests["asked_takes"] = Moving(_INT64, service.takings)
         self.told = {name: Moving(_INT64) for name in ("stream", "thinking", "heard", "floor", "document")}
         self.others = {"pool": Moving(_INT64), "queue": Moving(_INT64), "members": Moving(RECORDS["members"])}
-        fixed = of_rules(plan, rules, physics) | _empty() | self._nodes() | untaken
-        super().__init__(fixed, service, [*self.requests, *self.others])
+        fixed = of_plan(plan, physics) | of_rules(rules) | _empty() | self._nodes() | untaken
+        super().__init__(fixed, service, Room(), [*self.requests, *self.others])
         self.w["loaded"], self.w["streamed"] = 0, 1
         self._live_node = piece.live_node
 

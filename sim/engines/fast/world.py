@@ -5,15 +5,19 @@ bound, the loop stops before an event that could overflow, and goes on with twic
 """
 
 from collections.abc import Iterable
+from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sim.engines.fast.compile import loop
 from sim.engines.fast.decide import MOST_PARAMS
+from sim.engines.fast.room import Room
 from sim.engines.fast.tables import RECORDS
 from sim.engines.physics import Physics
 from sim.ledger import Mode
+from sim.once import once
 from sim.providers.rules import NOT_OFFERED, Rules
 from sim.strategies.decision import NEVER, BatchPlan, CachePlan, FlexPlan, Implicit, Plan
 from sim.trace import Ints, Trace
@@ -22,6 +26,9 @@ from sim.units import HOUR
 __all__ = ["Memory", "build"]
 
 LIMITS = 10  # kinds of refusals
+
+# tables that are filled row by row, with the number of the state that counts their rows
+_FILLED = {name: name for name in ("caches", "jobs", "members", "starting", "duplicates")} | {"line": "entries"}
 
 
 class State(NamedTuple):
@@ -106,21 +113,23 @@ class Memory:
     ``others`` are the names of tables that are kept elsewhere.
     """
 
-    def __init__(self, tables: dict[str, Any], service: Service, others: Iterable[str] = ()) -> None:
-        self.tables = tables
-        ways = [name + end for name in sorted([*tables, *others]) for end in ("_at", "_rows")]
-        fields = [*State._fields, *Service._fields, *ways]
-        self.w = np.zeros(1, dtype=[(name, np.int64) for name in fields]).view(np.recarray)
+    def __init__(self, tables: dict[str, Any], service: Service, room: Room, others: Iterable[str] = ()) -> None:
+        self.tables, self.room = tables, room
+        self.w = np.zeros(1, dtype=_record(tuple(sorted([*tables, *others])))).view(np.recarray)
         self.w["head"] = self.w["tail"] = NEVER
         self.w["loaded"] = service.requests
-        for name in Service._fields:
-            self.w[name] = getattr(service, name)
+        self._numbers = self.w.view(np.ndarray).view(np.int64)  # the same memory, for what is written at once
+        first = len(State._fields)
+        self._numbers[first : first + len(service)] = service
         self.place()
 
     def place(self) -> None:
         """Write down where every table is now."""
-        for name, table in self.tables.items():
-            self.w[name + "_at"], self.w[name + "_rows"] = table.ctypes.data, len(table)
+        ways: list[int] = []
+        for table in self.tables.values():
+            # an array of records would describe every field of them first
+            ways += table.view(np.int64).__array_interface__["data"][0], len(table)
+        self._numbers[-len(ways) :] = ways
 
     def grow(self, name: str) -> None:
         """Give a table twice the room."""
@@ -135,17 +144,20 @@ class Memory:
             new[: len(old)] = old
             self.tables[name] = new
 
+    def release(self) -> None:
+        """Leave the room to the next run; nothing may look at the tables any more."""
+        self.room.give_back({name: int(self.w[count][0]) * RECORDS[name].itemsize for name, count in _FILLED.items()})
+
+
+@cache
+def _record(tables: tuple[str, ...]) -> np.dtype[Any]:
+    """Return the record of a run: its state, its service, and where each table is."""
+    ways = [name + end for name in tables for end in ("_at", "_rows")]
+    return np.dtype([(name, np.int64) for name in (*State._fields, *Service._fields, *ways)])
+
 
 def _column(count: int, value: int = 0) -> Ints:
     return np.zeros(count, dtype=np.int64) if value == 0 else np.full(count, value, dtype=np.int64)
-
-
-def _rows(name: str, count: int, **start: Any) -> Any:
-    """Return records of a table, zero but for ``start``; what is never touched takes no memory."""
-    made = np.zeros(max(count, 1), dtype=RECORDS[name])
-    for field, value in start.items():
-        made[field] = value
-    return made
 
 
 def _records(name: str, rows: list[Any]) -> Any:
@@ -163,30 +175,43 @@ def _listed(values: Any) -> Ints:
 
 def build(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> Memory:
     """Return the memory of a run before its first event."""
+    room = Room()
     cut, above = cuts(trace, plan, rules)
     tables = {f"asked_{name}": column for name, column in asked_of(trace, trace.prompt, physics, cut).items()}
     tables |= {f"metered_{name}": column for name, column in metered_of(trace.requests).items()}
-    tables |= of_rules(plan, rules, physics) | _of_state(trace, plan, rules, physics, above)
+    tables |= of_plan(plan, physics)
+    tables |= of_rules(rules) | _of_state(trace, plan, rules, physics, room) | {"nodes": _nodes(trace, above, room)}
     return Memory(
-        {name: np.ascontiguousarray(table) for name, table in tables.items()}, service_of(trace, plan, rules, physics)
+        {name: np.ascontiguousarray(table) for name, table in tables.items()},
+        service_of(trace, plan, rules, physics),
+        room,
     )
 
 
-def of_rules(plan: Plan, rules: Rules, physics: Physics) -> dict[str, Any]:
-    """Return what is never changed."""
+@lru_cache(maxsize=64)
+def of_rules(rules: Rules) -> MappingProxyType[str, Any]:
+    """Return the rules as tables, which are never changed."""
     quotas = [quota for epoch in rules.epochs for quota in (epoch.quota, epoch.priority)]
-    epochs = _rows("epochs", len(rules.epochs))
-    for name in epochs.dtype.names:
+    epochs = np.zeros(len(rules.epochs), dtype=RECORDS["epochs"])
+    for name in epochs.dtype.names or ():
         epochs[name] = [getattr(epoch, "enqueued_tokens" if name == "enqueued" else name) for epoch in rules.epochs]
+    return MappingProxyType(
+        {
+            "epochs": epochs,
+            "latency": _records("latency", [epoch.latency for epoch in rules.epochs]),
+            "quota": _records("quota", quotas),
+            "weights": _records("weights", [law for quota in quotas for law in quota.weights]),
+            "batch": _records("batch", [rules.batch]),
+            "client": _records("client", [rules.client]),
+            "steps": np.array(rules.implicit.steps, dtype=np.int64).reshape(-1, 2),
+            "days": _listed(rules.days),
+        }
+    )
+
+
+def of_plan(plan: Plan, physics: Physics) -> dict[str, Any]:
+    """Return what else is never changed."""
     return {
-        "epochs": epochs,
-        "latency": _records("latency", [epoch.latency for epoch in rules.epochs]),
-        "quota": _records("quota", quotas),
-        "weights": _records("weights", [law for quota in quotas for law in quota.weights]),
-        "batch": _records("batch", [rules.batch]),
-        "client": _records("client", [rules.client]),
-        "steps": np.array(rules.implicit.steps, dtype=np.int64).reshape(-1, 2),
-        "days": _listed(rules.days),
         "at": _listed(plan.batch.at if plan.batch else ()),
         "expire_at": _listed(plan.cache.expire_at if plan.cache else ()),
         "overload": physics.overload,
@@ -195,30 +220,40 @@ def of_rules(plan: Plan, rules: Rules, physics: Physics) -> dict[str, Any]:
     }
 
 
-def _of_state(trace: Trace, plan: Plan, rules: Rules, physics: Physics, above: Ints) -> dict[str, Any]:
+def _of_state(trace: Trace, plan: Plan, rules: Rules, physics: Physics, room: Room) -> dict[str, Any]:
     """Return what is written while it runs."""
     n, k = trace.requests, len(trace.parent)
     submissions = n * len(physics.turnaround_ms) if plan.batch is not None else 0
     cells = (int(physics.cell.max(initial=0)) + 1) * k
     hours = (trace.horizon + longest_wait(plan, rules)) // HOUR + 64
-    nodes = {"parent": trace.parent, "depth": trace.depth, "audio": trace.audio_depth, "replaced": trace.replaced}
+    rows = dict.fromkeys(_FILLED, submissions + 1) | {"caches": 2 * n + 64, "line": 3 * submissions + n + 64}
+    callers = room.zeros("callers", max(n, 1), RECORDS["callers"])
+    callers["target"] = callers["job"] = NEVER
+    counters = room.zeros("counters", 2, RECORDS["counters"])
+    counters["model"] = NEVER
     return {
-        "callers": _rows("callers", n, target=NEVER, job=NEVER),
-        "nodes": _rows("nodes", k, above=above, cache=NEVER, **nodes) if k else _rows("nodes", 1),
-        "caches": _rows("caches", 2 * n + 64),
-        **{name: _rows(name, submissions + 1) for name in ("jobs", "members", "starting", "duplicates")},
-        "line": _rows("line", 3 * submissions + n + 64),
-        "pool": np.empty(3 * submissions + n + 64, dtype=np.int64),
-        "counters": _rows("counters", 2, model=NEVER),
-        "queue": np.empty(n, dtype=np.int64),
-        "collected": np.empty(n, dtype=np.int64),
-        "cell_until": _column(cells),
-        "cell_seen": _column(cells),
-        "cell_coming": np.empty((2 * n + 64, 4), dtype=np.int64),
-        "heap": np.empty((8 * n + 4 * submissions + 64, 4), dtype=np.int64),
-        "spends": np.empty((n + 64, 2), dtype=np.int64),
-        "refusals": np.zeros((hours, LIMITS), dtype=np.int64),
+        "callers": callers,
+        "counters": counters,
+        **{name: room.sparse(name, count, RECORDS[name]) for name, count in rows.items()},
+        "pool": room.rough("pool", 3 * submissions + n + 64),
+        "queue": room.rough("queue", n),
+        "collected": room.rough("collected", n),
+        "cell_until": room.zeros("cell_until", cells),
+        "cell_seen": room.zeros("cell_seen", cells),
+        "cell_coming": room.rough("cell_coming", 4 * (2 * n + 64)).reshape(-1, 4),
+        "heap": room.rough("heap", 4 * (8 * n + 4 * submissions + 64)).reshape(-1, 4),
+        "spends": room.rough("spends", 2 * (n + 64)).reshape(-1, 2),
+        "refusals": room.zeros("refusals", hours * LIMITS).reshape(-1, LIMITS),
     }
+
+
+def _nodes(trace: Trace, above: Ints, room: Room) -> Any:
+    """Return what is known of each node of the prefix tree; a row even where there is none."""
+    nodes = room.zeros("nodes", max(len(trace.parent), 1), RECORDS["nodes"])
+    if len(trace.parent):
+        nodes["parent"], nodes["depth"], nodes["audio"] = trace.parent, trace.depth, trace.audio_depth
+        nodes["replaced"], nodes["above"], nodes["cache"] = trace.replaced, above, NEVER
+    return nodes
 
 
 def longest_wait(plan: Plan, rules: Rules) -> int:
@@ -229,9 +264,6 @@ def longest_wait(plan: Plan, rules: Rules) -> int:
 
 def asked_of(trace: Trace, prompt: Ints, physics: Physics, cut: Ints) -> dict[str, Any]:
     """Return what each request is: its row of the trace, and what the service will do to it."""
-    follower = _column(trace.requests, NEVER)
-    follows = np.flatnonzero(trace.follows >= 0)
-    follower[trace.follows[follows]] = follows
     return {
         "arrive": trace.arrive,
         "leaf": trace.leaf,
@@ -239,7 +271,7 @@ def asked_of(trace: Trace, prompt: Ints, physics: Physics, cut: Ints) -> dict[st
         "output": trace.output,
         "patience": trace.patience,
         "follows": trace.follows,
-        "follower": follower,
+        "follower": _followers(trace.follows),
         "think": trace.think,
         "luck": trace.luck,
         "turnaround": trace.turnaround,
@@ -252,8 +284,23 @@ def asked_of(trace: Trace, prompt: Ints, physics: Physics, cut: Ints) -> dict[st
         "cell": physics.cell,
         "queueing": physics.queueing_ms,
         "cut": cut,
-        "takes": np.ascontiguousarray(physics.turnaround_ms.T).reshape(-1),
+        "takes": _by_request(physics.turnaround_ms),
     }
+
+
+@once
+def _by_request(takes: Ints) -> Ints:
+    """Return (attempts, n) turnarounds request by request, so that those of a request stand together."""
+    return np.ascontiguousarray(takes.T).reshape(-1)
+
+
+@once
+def _followers(follows: Ints) -> Ints:
+    """Return the (n,) requests that wait for the answer of each, -1 = none."""
+    found = _column(len(follows), NEVER)
+    waiting = np.flatnonzero(follows >= 0)
+    found[follows[waiting]] = waiting
+    return found
 
 
 def cuts(trace: Trace, plan: Plan, rules: Rules) -> tuple[Ints, Ints]:
