@@ -134,8 +134,12 @@ def _calls(ledger: Ledger, model: int) -> _Usage:
     asked = (ledger.status == Status.DONE) & (ledger.model == model)
     again = ledger.duplicate_model == model
     columns = ("mode", "prompt", "cached", "audio", "cached_audio", "output", "sent")
+    alone = bool(asked.all()) and not again.any()  # then the columns need no copy
     mode, prompt, cached, audio, cached_audio, output, sent = (
-        np.concatenate((getattr(ledger, name)[asked], getattr(ledger, f"duplicate_{name}")[again])) for name in columns
+        getattr(ledger, name)
+        if alone
+        else np.concatenate((getattr(ledger, name)[asked], getattr(ledger, f"duplicate_{name}")[again]))
+        for name in columns
     )
     if np.any((cached < 0) | (cached > prompt) | (output < 0)):
         raise EngineError("the ledger is broken: 0 <= cached <= prompt and 0 <= output must hold for a billed call")
@@ -256,7 +260,7 @@ class _Groups(NamedTuple):
 
 def _totals(code: npt.NDArray[np.int64], tokens: Ints, groups: int) -> list[int]:
     """Return the exact sum of each group: in int64 where that cannot wrap, else in Python integers."""
-    if not tokens.size:
+    if not tokens.any():
         return [0] * groups
     if int(tokens.max()) * tokens.size < _SAFE:
         sums = np.zeros(groups, dtype=np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 from sim.billing import rate
 from sim.engines.parts import Part
 from sim.experiments.bounds import refused
-from sim.experiments.cells import binding_of, caching_of, jobs_of, stream_of, turnaround_of
+from sim.experiments.cells import binding_of, caching_of, jobs_of, requests_of, stream_of, turnaround_of
 from sim.experiments.pairs import Pair
 from sim.experiments.result import Binding, Cell, StreamCell
 from sim.providers.prices import Book
@@ -40,7 +40,7 @@ class Tally:
         for line, usd in rate(ledger, self._book, pair.arm.terms).by_line().items():
             self._usd[line] = self._usd.get(line, Fraction(0)) + usd
         streams = (
-            stream_of(ledger, name, part.stream == number, part.patience, part.thinking)
+            stream_of(ledger, name, requests_of(part.stream, number), part.patience, part.thinking)
             for number, name in enumerate(self._tree.streams)
         )
         own = tuple(sketched(stream) for stream in streams)
