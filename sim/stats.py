@@ -20,6 +20,7 @@ __all__ = [
     "mean_interval",
     "paired_difference",
     "pooled_quantile",
+    "pooled_quantiles",
     "quantile",
     "quantile_interval",
     "ratio_interval",
@@ -75,7 +76,15 @@ def mean_interval(values: Sequence[Number], level: float = LEVEL) -> Interval:
 
 def _mean(values: Sequence[Number]) -> float:
     """Return the mean, exact before one rounding, so never outside of the values."""
-    return float(sum((Fraction(value) for value in values), Fraction(0)) / len(values))
+    whole, unit = _whole(values)
+    return sum(whole) / (unit * len(whole))
+
+
+def _whole(values: Sequence[Number]) -> tuple[list[int], int]:
+    """Return numbers times a common denominator, and that: whole numbers need no reducing, which Fractions do."""
+    ratios = [value.as_integer_ratio() for value in values]
+    unit = math.lcm(*(below for _, below in ratios))
+    return [above * (unit // below) for above, below in ratios], unit
 
 
 def _half_width(values: Sequence[Number], level: float) -> float | None:
@@ -87,9 +96,10 @@ def _half_width(values: Sequence[Number], level: float) -> float | None:
 
 def _variance(values: Sequence[Number]) -> float:
     """Return the unbiased sample variance, exactly 0 for values that are all the same."""
-    exact = [Fraction(value) for value in values]
-    mean = sum(exact, Fraction(0)) / len(exact)
-    return math.fsum(float(value - mean) ** 2 for value in exact) / (len(exact) - 1)
+    whole, unit = _whole(values)
+    n, total = len(whole), sum(whole)
+    # a quotient of whole numbers is rounded once, as a Fraction is that becomes a float
+    return math.fsum(((value * n - total) / (unit * n)) ** 2 for value in whole) / (n - 1)
 
 
 def _t(freedom: int, level: float) -> float:
@@ -212,11 +222,24 @@ def pooled_quantile(samples: Iterable[Samples], q: float, level: float = LEVEL) 
     >>> pooled_quantile([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]], 0.5).mean
     2.5
     """
+    return pooled_quantiles(samples, [q], level)[0]
+
+
+def pooled_quantiles(samples: Iterable[Samples], qs: Sequence[float], level: float = LEVEL) -> list[Interval | None]:
+    """Return :func:`pooled_quantile` for several q, which need the samples to be put in order but once."""
     filled = [sample if isinstance(sample, Sketch) else np.asarray(sample) for sample in samples if len(sample)]
     if not filled:
-        return None
-    own = [quantile(sample, q) for sample in filled]
-    return Interval.around(quantile(joined(filled), q), _half_width(own, level))
+        return [None] * len(qs)
+    own = np.transpose([_quantiles(sample, qs) for sample in filled]).tolist()
+    pooled = _quantiles(joined(filled), qs)
+    return [Interval.around(mean, _half_width(values, level)) for mean, values in zip(pooled, own, strict=True)]
+
+
+def _quantiles(sample: Samples, qs: Sequence[float]) -> list[float]:
+    if isinstance(sample, Sketch):
+        return [sample.quantile(q) for q in qs]
+    found: list[float] = np.quantile(np.asarray(sample, dtype=np.float64), qs).tolist()
+    return found
 
 
 def ratio_interval(above: Sequence[int], below: Sequence[int], level: float = LEVEL) -> Interval | None:

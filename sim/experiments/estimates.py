@@ -104,5 +104,5 @@ def seconds_each(ms: Sequence[int], below: Sequence[int]) -> Interval | None:
 
 def quantiles(samples: Sequence[Sample]) -> dict[str, Interval | None]:
     """Return quantiles in seconds of times in ms, over all replications together."""
-    found = {name: stats.pooled_quantile(samples, q, LEVEL) for name, q in QUANTILES.items()}
-    return {name: None if ms is None else ms.scaled(1 / SECOND).within(0.0, inf) for name, ms in found.items()}
+    found = zip(QUANTILES, stats.pooled_quantiles(samples, list(QUANTILES.values()), LEVEL), strict=True)
+    return {name: None if ms is None else ms.scaled(1 / SECOND).within(0.0, inf) for name, ms in found}
