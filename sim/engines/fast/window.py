@@ -63,11 +63,10 @@ class Window(Memory):
         self.w["loaded"], self.w["streamed"] = 0, 1
         self._live_node = piece.live_node
 
-    def place(self) -> None:
-        """Write down where every table is now."""
-        super().place()
-        for name, table in (*self.requests.items(), *self.others.items()):
-            self.w[name + "_at"], self.w[name + "_rows"] = table.address, table.limit
+    def way(self, name: str) -> tuple[int, int]:
+        """Return where row 0 of a table would be, and the first item that there is no room for."""
+        table = self.requests.get(name) or self.others.get(name)
+        return super().way(name) if table is None else (table.address, table.limit)
 
     def load(self, piece: Piece, physics: Physics) -> None:
         """Add the requests of a piece, and the prefixes of its sessions."""

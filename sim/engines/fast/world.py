@@ -115,7 +115,8 @@ class Memory:
 
     def __init__(self, tables: dict[str, Any], service: Service, room: Room, others: Iterable[str] = ()) -> None:
         self.tables, self.room = tables, room
-        self.w = np.zeros(1, dtype=_record(tuple(sorted([*tables, *others])))).view(np.recarray)
+        self._names = sorted([*tables, *others])
+        self.w = np.zeros(1, dtype=_record(tuple(self._names))).view(np.recarray)
         self.w["head"] = self.w["tail"] = NEVER
         self.w["loaded"] = service.requests
         self._numbers = self.w.view(np.ndarray).view(np.int64)  # the same memory, for what is written at once
@@ -125,11 +126,14 @@ class Memory:
 
     def place(self) -> None:
         """Write down where every table is now."""
-        ways: list[int] = []
-        for table in self.tables.values():
-            # an array of records would describe every field of them first
-            ways += table.view(np.int64).__array_interface__["data"][0], len(table)
+        ways = [number for name in self._names for number in self.way(name)]
         self._numbers[-len(ways) :] = ways
+
+    def way(self, name: str) -> tuple[int, int]:
+        """Return where a table is, and its rows."""
+        table = self.tables[name]
+        # an array of records would describe every field of them first
+        return table.view(np.int64).__array_interface__["data"][0], len(table)
 
     def grow(self, name: str) -> None:
         """Give a table twice the room."""
