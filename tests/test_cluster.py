@@ -93,7 +93,6 @@ def work(*args):
 remote.work = work
 """
 WRONG_NUMPY = "import numpy\nnumpy.__version__ = '1.0.0'\n"
-WRONG_CLOCK = "import time\nfrom distributed import worker\ntrue = time.time\ntime.time = lambda: true() + 10**8\n"
 
 
 def preloaded(tmp_path, text):
@@ -338,7 +337,7 @@ def test_a_cluster_leaves_the_same_bytes_though_a_worker_dies_and_another_comes_
     def upset(done, total):
         if done > 100 and len(workers) == 1:
             print(f"{done} of {total} cells: a second worker")
-            workers.append(loopback.worker(preload=WRONG_CLOCK))
+            workers.append(loopback.worker())
         if done > 300 and workers[0].poll() is None:
             print(f"{done} of {total} cells: the first worker is killed")
             workers[0].kill()  # all that is left is for the late one
@@ -358,11 +357,20 @@ def test_workers_run_the_code_that_was_sent_and_keep_no_plugin(tmp_path, loopbac
     plan = planned(small(tmp_path), ["load=1"])
     with Cluster(plan.study, workers=1, seconds=600, scheduler=loopback.address) as cluster:
         places = cluster._client.run(lambda: __import__("sys").modules["sim"].__file__)
-        assert len(cluster._client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))) == 2
+        assert len(_files(cluster._client)) == 2
     assert all(str(loopback.folder / "workers") in place for place in places.values())
     assert len(places) == 1
     with joining.connected(loopback.address) as client:
-        assert client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins)) == []
+        assert _files(client) == []
+
+
+def _files(client):
+    """Return the names of the files that workers get when they come."""
+    return [
+        name
+        for name in client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
+        if name.startswith("gcsim")
+    ]
 
 
 @pytest.mark.slow
@@ -455,5 +463,5 @@ def test_a_late_worker_that_would_compute_something_else_is_refused(tmp_path, lo
 def test_a_worker_that_cannot_run_the_code_is_refused(tmp_path, loopback):
     """A package that it lacks is named."""
     loopback.worker(preload="import sys\nsys.modules['pydantic'] = None\n")
-    with pytest.raises(Unreachable, match=r"worker tcp\S+ cannot run this code \(ModuleNotFoundError: .*pydantic"):
+    with pytest.raises(Unreachable, match=r"worker tcp\S+ cannot run this code \(.*ModuleNotFoundError.*pydantic"):
         on_the(loopback, planned(small(tmp_path), ["load=1"]), tmp_path / "out")

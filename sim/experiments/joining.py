@@ -25,6 +25,7 @@ _SETTINGS = {
     "distributed.scheduler.allowed-failures": DEATHS - 1,
     "distributed.scheduler.worker-ttl": None,  # compiled code keeps a worker silent; it has a deadline of its own
     "distributed.worker.daemon": True,
+    "distributed.deploy.lost-worker-timeout": 10**8,  # else one that is just being started again is closed for good
     # a worker that outgrows its share is ended, and its work taken apart: to pause it would be to wait for ever
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -51,7 +52,7 @@ def local(workers: int) -> Iterator[Any]:
                     processes=True,
                     host="127.0.0.1",
                     protocol="tcp",
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # any port: that of another sweep may be taken
                     memory_limit=MEMORY,
                     silence_logs=logging.CRITICAL,
                 )
