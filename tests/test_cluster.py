@@ -341,6 +341,7 @@ def test_a_cluster_leaves_the_same_bytes_though_a_worker_dies_and_another_comes_
         if done > 300 and workers[0].poll() is None:
             print(f"{done} of {total} cells: the first worker is killed")
             workers[0].kill()  # all that is left is for the late one
+            workers[0].wait()
 
     found = on_the(loopback, plan, tmp_path / "out", progress=upset)
     assert workers[0].poll() is not None
