@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from machine_cases import everything
 from sweeps import carried_out, digests, planned, small
+from test_sweep import gcsim
 from worlds import INSTANT, plan, rules, simulate, world
 from worlds import physics as usual
 
@@ -124,6 +125,16 @@ def test_a_cell_may_take_far_longer_than_any_should(three):
     slow = Estimate(settings=2, cells=3, items=1, requests=9, seconds=9.0, bytes_each=1, seconds_each=7.0)
     assert deadline.allowed(three, slow, None) == 100 * 7.0 * largest
     assert deadline.allowed(three, slow, 3.5) == 3.5
+
+
+def test_the_time_of_a_cell_can_be_given(three, tmp_path, monkeypatch):
+    """``--cell-timeout`` takes a duration above zero, and it is the time that a cell has."""
+    failing(monkeypatch, lambda: time.sleep(60))
+    found = carried_out(three, tmp_path / "out", cell_timeout=0.3)
+    assert [failure.error for failure in found.failures] == ["still at work after 0.3 s: given up"]
+    ran = gcsim(*["sweep", "small.toml", "--vary", "load=1", "--cell-timeout", "0s"], cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "--cell-timeout: must be longer than nothing; a time such as 30m; got '0s'" in ran.stderr
 
 
 # ---------------------------------------------------------------- time that stands still
