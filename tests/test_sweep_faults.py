@@ -308,9 +308,18 @@ def test_foreign_files_are_left_alone(plan, tmp_path):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
-def test_a_reader_never_sees_half_a_table(plan, tmp_path):
+def test_a_reader_never_sees_half_a_table(plan, tmp_path, monkeypatch):
     """DuckDB reads the table while sweeps go on in its folder: it is there as a whole or not at all."""
     expected = digests(carried_out(plan, tmp_path / "whole").folder)
+    write = folders.write_rows
+
+    def slowly(path, *table):
+        path.write_bytes(b"PAR1, and nothing yet")
+        time.sleep(0.05)
+        path.unlink()
+        write(path, *table)
+
+    monkeypatch.setattr(folders, "write_rows", slowly)
     seen, wrong, over = [], [], threading.Event()
 
     def read():
