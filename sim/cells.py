@@ -52,18 +52,22 @@ class Cells:
         try:
             _check_manifest(folder, manifest)
             self._journal = Journal(folder / "cells.journal", self._files)
-        except BaseException:
+        except BaseException as error:
             os.close(self._lock)
+            if isinstance(error, OSError):
+                raise Resumable(f"the cells in {folder} cannot be opened ({error})", folder) from None
             raise
 
     @classmethod
     def made(cls, folder: Path, manifest: Mapping[str, Any], files: Files | None = None) -> Self:
-        """Make the folder of a new sweep; it can be resumed as soon as its manifest stands."""
+        """Make the folder of a new sweep, or the first of ``folder-2``, ``folder-3``, ... that is not there yet.
+
+        It can be resumed as soon as its manifest stands.
+        """
         used = files or Files()
-        used.mkdir(folder)
-        used.flush(folder.parent)
-        used.put(folder / "manifest.json", _json({"schema": SCHEMA, **manifest}))
-        return cls(folder, manifest, files)
+        fresh = _made(folder, used)
+        used.put(fresh / "manifest.json", _json({"schema": SCHEMA, **manifest}))
+        return cls(fresh, manifest, files)
 
     @property
     def damage(self) -> Damage:
@@ -89,6 +93,7 @@ class Cells:
         self, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]], summary: Mapping[str, Any]
     ) -> None:
         """Write the table and the summary, each complete or not at all."""
+        self._journal.assert_in_place()
         draft = self.folder / ".results.parquet.writing"
         draft.unlink(missing_ok=True)
         write_rows(draft, columns, rows)
@@ -106,8 +111,12 @@ class Cells:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.close()
+        except OSError as error:  # every cell was flushed before; what stopped the sweep, if anything did, says more
+            if kind is None:
+                raise Resumable(f"the cells in {self.folder} could not be closed ({error})", self.folder) from None
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
@@ -115,15 +124,27 @@ def _json(document: Mapping[str, Any]) -> bytes:
 
 
 def new_folder(out: Path, name: str, manifest: Mapping[str, Any]) -> Path:
-    """Return a folder below ``out/name`` that is not there yet, named by the time and by what is swept."""
+    """Return a folder below ``out/name``, named by the time and by what is swept."""
     now = dt.datetime.now(dt.UTC)  # noqa: TID251 - names a folder, shapes no result
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:8]
-    base = out / name / f"{now:%Y%m%dT%H%M%SZ}-{digest}"
-    folder, count = base, 1
-    while folder.exists():
-        count += 1
-        folder = base.with_name(f"{base.name}-{count}")
-    return folder
+    return out / name / f"{now:%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def _made(folder: Path, files: Files) -> Path:
+    """Make a folder, of another number where there is one already: another driver may have begun in the same second."""
+    fresh, count = folder, 1
+    while True:
+        try:
+            files.mkdir(fresh)
+        except FileExistsError:
+            if not fresh.exists():  # it is a file above it that is in the way
+                raise
+            count += 1
+            fresh = folder.with_name(f"{folder.name}-{count}")
+            continue
+        for above in (folder.parent, folder.parent.parent):
+            files.flush(above)
+        return fresh
 
 
 def _locked(folder: Path) -> int:
@@ -138,7 +159,11 @@ def _locked(folder: Path) -> int:
         raise InputError([Problem(str(folder), 0, "", what, "the folder of a sweep")]) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if not isinstance(error, BlockingIOError):
+            os.close(handle)
+            what = f"its disk has no locks ({error.strerror}), so that nothing keeps a second driver out"
+            raise InputError([Problem(str(folder), 0, "", what, "a folder on a disk of this machine")]) from None
         holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
         os.close(handle)
         what = f"another sweep is at work in this folder: {holder}"

@@ -6,15 +6,16 @@ after the last line's end are a torn record, which was never promised to anybody
 check is corrupt, and is set aside in ``cells.<digest>.bad``. Either way the cell is simply not there and runs again.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sim.errors import InputError, Problem
+from sim.errors import EngineError, InputError, Problem
 
-__all__ = ["Damage", "Files", "Journal", "Place"]
+__all__ = ["Damage", "Files", "Gone", "Journal", "Place"]
 
 _SUM = 16
 
@@ -83,6 +84,10 @@ class Files:
             self.close(handle)
 
 
+class Gone(OSError):
+    """A journal is not where it was made: its folder was moved or removed meanwhile."""
+
+
 class Place(NamedTuple):
     """Where a record's text stands in the journal."""
 
@@ -106,13 +111,18 @@ class Journal:
     def __init__(self, path: Path, files: Files) -> None:
         self._path, self._files = path, files
         self._places: dict[str, Place] = {}
+        self._failed = False
         torn, bad = self._index()
         self.damage = Damage(torn, len(bad))
         if bad or torn:
             self._mend(bad)
         self._handle = files.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._size = os.fstat(self._handle).st_size
-        files.flush(path.parent)
+        try:
+            files.flush(path.parent)
+        except BaseException:
+            os.close(self._handle)
+            raise
 
     def __contains__(self, key: object) -> bool:
         return key in self._places
@@ -126,23 +136,48 @@ class Journal:
         return os.pread(self._handle, place.size, place.start).decode()
 
     def append(self, records: Mapping[str, str]) -> None:
-        """Add records and flush them to the disk: when this returns, they are safe."""
-        lines = [_line(key, text) for key, text in records.items() if key not in self._places]
-        self._files.write_all(self._handle, b"".join(lines))
-        self._files.fsync(self._handle)
-        self._note(lines)
+        """Add records and flush them to the disk: when this returns, they are safe.
+
+        Of a record that is there already the text must be the same; one that differs raises :class:`EngineError`. Once
+        writing has failed nothing more is written: what the disk has of it is not known, and a flush is never tried
+        twice. A folder that is not there any more raises :class:`Gone`.
+        """
+        if self._failed:
+            raise OSError(errno.EIO, "an earlier write failed, and what came after it is not written", str(self._path))
+        new = {key: text for key, text in records.items() if not self._holds(key, text)}
+        self.assert_in_place()
+        lines = [_line(key, text) for key, text in new.items()]
+        try:
+            self._files.write_all(self._handle, b"".join(lines))
+            self._files.fsync(self._handle)
+        except BaseException:
+            self._failed = True
+            raise
+        for (key, text), line in zip(new.items(), lines, strict=True):
+            size = len(text.encode())
+            self._places[key] = Place(self._size + len(line) - 1 - size, size)
+            self._size += len(line)
+
+    def assert_in_place(self) -> None:
+        """Raise :class:`Gone` where the path does not lead to this file any more."""
+        try:
+            there = self._path.stat()
+        except OSError:
+            there = None
+        if there is None or not os.path.samestat(there, os.fstat(self._handle)):
+            raise Gone(f"{self._path.parent} was moved or removed meanwhile")
 
     def close(self) -> None:
         """Let go of the file; everything is on the disk already."""
         self._files.close(self._handle)
 
-    def _note(self, lines: Iterable[bytes]) -> None:
-        for line in lines:
-            found = _record(line)
-            assert found is not None  # noqa: S101 - this process wrote it
-            key, place = found
-            self._places[key] = place._replace(start=self._size + place.start)
-            self._size += len(line)
+    def _holds(self, key: str, text: str) -> bool:
+        """Return whether a record is there; raise where it is another one."""
+        if key not in self._places:
+            return False
+        if self.text(key) != text:
+            raise EngineError(f"{self._path}: cell {key} has two results: they depend on more than its key")
+        return True
 
     def _index(self) -> tuple[int, list[bytes]]:
         """Note the place of every good line; return the bytes of a torn end, and the other lines."""

@@ -10,7 +10,7 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from sim.trace import Ints
+from sim.trace import Ints, exact_sum
 
 __all__ = ["Sample", "Sketch", "joined", "same", "total"]
 
@@ -44,7 +44,7 @@ class Sketch:
     def of(cls, times: Ints) -> Self:
         """Return the sketch of (n,) whole ms, 0 or more."""
         bucket = np.searchsorted(_EDGES, times, side="right") - 1
-        return cls(np.bincount(bucket, minlength=len(_MIDDLES)).astype(np.int64), _sum(times))
+        return cls(np.bincount(bucket, minlength=len(_MIDDLES)).astype(np.int64), exact_sum(times))
 
     @classmethod
     def merged(cls, sketches: Iterable["Sketch"]) -> Self:
@@ -102,9 +102,4 @@ def same(one: Sample, other: Sample) -> bool:
 
 def total(sample: Sample) -> int:
     """Return the sum of a sample in ms, a Python integer that cannot wrap."""
-    return sample.total if isinstance(sample, Sketch) else _sum(sample)
-
-
-def _sum(times: Ints) -> int:
-    """Return the exact sum: halves of 32 bits each, because int64 could wrap."""
-    return (int((times >> 32).sum()) << 32) + int((times & 0xFFFFFFFF).sum())
+    return sample.total if isinstance(sample, Sketch) else exact_sum(sample)

@@ -18,6 +18,7 @@ __all__ = [
     "Piece",
     "Trace",
     "check",
+    "exact_sum",
     "shared_tokens",
 ]
 
@@ -120,6 +121,17 @@ def shared_tokens(leaf: Ints, depth: Ints) -> Ints:
     if not len(depth):
         return np.zeros_like(leaf)
     return np.where(leaf >= 0, depth[leaf], 0)
+
+
+def exact_sum(column: Ints) -> int:
+    """Return the exact sum of a column, by halves of 32 bits each where int64 could wrap: numpy says nothing then.
+
+    >>> exact_sum(np.array([2**62, 2**62, 2**62]))
+    13835058055282163712
+    """
+    if 0 <= int(column.min(initial=0)) and int(column.max(initial=0)) * len(column) < 1 << 62:
+        return int(column.sum())
+    return (int((column >> 32).sum()) << 32) + int((column & 0xFFFFFFFF).sum())
 
 
 REQUEST_COLUMNS = Trace._fields[: Trace._fields.index("weather")]

@@ -34,10 +34,11 @@ from sim.experiments.estimate import Estimate, estimated
 from sim.experiments.plan import Plan, plan_of
 from sim.experiments.simulate import compiling
 from sim.experiments.sweep import Sweep, carry_out
-from sim.experiments.workers import chosen, cores
+from sim.experiments.workers import chosen, cores, reach
 from sim.report.sweep_table import plan_table, sweep_report
 from sim.scenario import load, shipped
 from sim.store import prepare
+from sim.units import SECOND, as_duration
 
 __all__ = ["sweep"]
 
@@ -63,6 +64,10 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(metavar="tcp://HOST:PORT", help="A Dask scheduler whose workers compute.")
     ] = None,
+    cell_timeout: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="When a cell that hangs is given up. [10m, or far more than usual]"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the sweep gets a new folder. [results]")
     ] = None,
@@ -78,6 +83,9 @@ def sweep(
     refuse_contradictions(arguments, sets or [], {"replications": replications, "seed": seed})
     refuse_engine(arguments, engine)
     count = None if workers is None else arguments.read("--workers", workers, _as_workers)
+    limit = None if cell_timeout is None else arguments.read("--cell-timeout", cell_timeout, as_duration)
+    if limit == 0:
+        arguments.refuse("--cell-timeout", "must be longer than nothing", "a time such as 30m", cell_timeout)
     _places(arguments, workers, scheduler, out, resume, writes=not dry_run)
     how = _noted(arguments, lambda: design_of(design, zipped=zipped))
     plan = _planned(arguments, scenario, vary or [], how, times, root, tuple(sets or []), engine)
@@ -85,6 +93,8 @@ def sweep(
         compiling(note)
     if count is not None and count > cores():
         stderr().print(f"warning: {count} workers on {cores()} cores", soft_wrap=True)
+    if scheduler is not None and not dry_run:
+        reach(scheduler)
     estimate = estimated(plan) if dry_run or count != 1 else None
     if dry_run and estimate is not None:
         _tell_plan(plan, estimate, chosen(count, scheduler, estimate).processes, as_json=as_json)
@@ -97,6 +107,7 @@ def sweep(
                 resume=resume,
                 workers=count,
                 scheduler=scheduler,
+                cell_timeout=None if limit is None else limit / SECOND,
                 estimate=estimate,
                 progress=progress,
             )
@@ -193,6 +204,8 @@ def _tell_plan(plan: Plan, estimate: Estimate, workers: int, *, as_json: bool) -
 
 def _tell_how_to_go_on(stopped: Resumable) -> None:
     print(f"gcsim: {stopped}", file=sys.stderr)
+    if stopped.folder is None:
+        return
     given = sys.argv[1:]
     kept, skip = [], False
     for word in given:

@@ -10,7 +10,7 @@ from sim.engines.reference import run as reference
 from sim.ledger import Ledger
 from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
-from sim.trace import Trace
+from sim.trace import Trace, exact_sum
 
 __all__ = ["ENGINES", "Engine", "chosen", "engine_of", "is_warm", "stream_of", "uncovered"]
 
@@ -71,7 +71,7 @@ def uncovered(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> str:
     quotas = [quota for epoch in rules.epochs for quota in (epoch.quota, epoch.priority)]
     limits = max(max(quota.requests, quota.tokens) * quota.burst_ms for quota in quotas)
     weights = [weight for quota in quotas for law in quota.weights for weight in law]
-    spend = max(weights, default=0) * (int(trace.prompt.sum()) + int(trace.output.sum()))
+    spend = max(weights, default=0) * (exact_sum(trace.prompt) + exact_sum(trace.output))
     counts = {
         "answers that take too long to be counted": answer * slow,
         "an overload that slows answers down too much to be counted": slow * rules.overload.slowdown,

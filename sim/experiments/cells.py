@@ -11,7 +11,7 @@ from sim.experiments.result import Binding, Caching, Cell, Refusals, StreamCell,
 from sim.ledger import JobState, Ledger, Limit, Mode, Source, Status
 from sim.once import once
 from sim.providers.prices import Book, Terms
-from sim.trace import Ints, Trace
+from sim.trace import Ints, Trace, exact_sum
 
 __all__ = ["binding_of", "caching_of", "jobs_of", "measure", "requests_of", "stream_of", "turnaround_of", "unread_of"]
 
@@ -54,12 +54,12 @@ def stream_of(ledger: Ledger, name: str, mine: Ints, patience: Ints, thinking: I
         expired=status[Status.EXPIRED],
         pending=status[Status.PENDING],
         within_patience=int(np.count_nonzero(waited <= patience[done])),
-        prompt_tokens=int(ledger.prompt[done].sum()),
-        implicit_tokens=int(cached.sum(where=source == Source.IMPLICIT)),
-        explicit_tokens=int(cached.sum(where=source == Source.EXPLICIT)),
-        audio_tokens=int(ledger.audio[done].sum()),
-        output_tokens=int(ledger.output[done].sum()),
-        thinking_tokens=int(thinking[done].sum()),
+        prompt_tokens=exact_sum(ledger.prompt[done]),
+        implicit_tokens=exact_sum(cached[source == Source.IMPLICIT]),
+        explicit_tokens=exact_sum(cached[source == Source.EXPLICIT]),
+        audio_tokens=exact_sum(ledger.audio[done]),
+        output_tokens=exact_sum(ledger.output[done]),
+        thinking_tokens=exact_sum(thinking[done]),
         latency_ms=_sorted(waited),
     )
 
@@ -91,13 +91,13 @@ def binding_of(ledger: Ledger) -> Binding:
         start_ms=ledger.start_ms,
         refusals=tuple(sorted(Refusals(Limit(kind), hour, calls) for kind, hour, calls in rows)),
         asked=int(np.count_nonzero(ledger.arrived >= 0)),
-        calls=int(ledger.attempts.sum()),
-        throttled=int(ledger.throttled.sum()),
-        shed=int(ledger.shed.sum()),
-        timeouts=int(ledger.timeouts.sum()),
-        forbidden=int(ledger.forbidden.sum()),
-        backoff_ms=int(ledger.backoff.sum()),
-        queued_ms=int(ledger.queued.sum()),
+        calls=exact_sum(ledger.attempts),
+        throttled=exact_sum(ledger.throttled),
+        shed=exact_sum(ledger.shed),
+        timeouts=exact_sum(ledger.timeouts),
+        forbidden=exact_sum(ledger.forbidden),
+        backoff_ms=exact_sum(ledger.backoff),
+        queued_ms=exact_sum(ledger.queued),
         served=tuple(np.bincount(ledger.mode[ledger.done_mask], minlength=len(Mode)).tolist()),
     )
 

@@ -4,67 +4,66 @@ Dask runs the items of a worker that died again. What dies three times is taken 
 so that the one which kills its worker is known by name. A scheduler keeps nothing: the driver saves what arrives.
 """
 
-import asyncio
 import logging
 import pickle
-import signal
-import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-import dask
 import distributed
+from distributed.diagnostics.plugin import UploadFile
 from distributed.scheduler import KilledWorker
 
 from sim.cells import Resumable
-from sim.errors import SimError
+from sim.experiments.answers import Asked, asked, failed, sorted_out
+from sim.experiments.deadline import too_long
 from sim.experiments.fingerprint import differences, fingerprint
-from sim.experiments.items import Done, Item, Study, cell_key
-from sim.experiments.remote import Answer, probe, study_name, work
+from sim.experiments.items import Done, Item, Study
+from sim.experiments.joining import Unreachable, connected, local
+from sim.experiments.remote import Answer, leave, probe, study_name, work
 from sim.experiments.shipping import parcel
 
-__all__ = ["Cluster", "Unreachable"]
+__all__ = ["Cluster"]
 
-CONNECT_S = 5  # an unreachable scheduler is told within ten seconds
-FIRST_WORKER_S = 30
+FIRST_WORKER_S = 30.0
 LOOK_S = 5.0  # between two looks at who is there
 NOBODY_S = 60.0  # without a worker, after which a sweep ends
-DEATHS = 3  # of its workers, after which an item is not tried again
 
 Bundle = tuple[Item, ...]
 _dask: Any = distributed  # its functions have no types
 
 
-class Unreachable(SimError, ConnectionError):
-    """A cluster cannot be used: nobody answers, or its workers would compute something else."""
-
-    exit_code = 4
-
-
 class Cluster:
     """Workers with the study at hand, each known to compute what this process would."""
 
-    def __init__(self, study: Study, *, workers: int, scheduler: str | None = None) -> None:
+    def __init__(self, study: Study, *, workers: int, seconds: float, scheduler: str | None = None) -> None:
         self._study, self._workers, self._scheduler = study, workers, scheduler
+        self._seconds = seconds  # that a cell may take
         self._here, self._token = fingerprint(), ""
         self._client: Any = None
+        self._again: deque[Bundle] = deque()  # what is left of bundles that a worker hung in
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its tracebacks say less than one line of ours
         with ExitStack() as stack:
             if self._scheduler is None:
-                self._client = stack.enter_context(_local(self._workers))
+                self._client = stack.enter_context(local(self._workers))
             else:
-                self._client = stack.enter_context(_connected(self._scheduler))
-            self._hand_out()
-            self._examine()
+                self._client = stack.enter_context(connected(self._scheduler))
+            try:
+                self._hand_out(stack)
+                self._examine()
+            except (OSError, TimeoutError, CancelledError) as error:
+                if isinstance(error, Unreachable):
+                    raise
+                raise Unreachable(f"the cluster was lost ({error or type(error).__name__})") from None
             self._exit = stack.pop_all()
         return self
 
@@ -73,24 +72,31 @@ class Cluster:
 
     def cells(self, bundles: Iterable[Bundle]) -> Iterator[Done]:
         """Yield the cells of all items as they arrive, in any order; raise :class:`Resumable` where nobody is left."""
-        suspects: list[Item] = []
+        suspects: list[Asked] = []
         yield from self._through(iter(bundles), suspects)
-        alone = [Item(item.group, (member,), item.replication) for item in suspects for member in item.members]
-        for item in alone:
-            yield from self._through(iter([(item,)]), None)
+        for cell in suspects:
+            yield from self._through(iter([(cell.item,)]), None)
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, stack: ExitStack) -> None:
         """Give every worker the study, and the code where it may not have it; those that come later get them too."""
         study = pickle.dumps(self._study)
         self._token = sha256(study).hexdigest()[:16]
         with TemporaryDirectory() as folder:
             if self._scheduler is not None:
                 name, text = parcel()
-                (Path(folder) / name).write_text(text, encoding="utf-8")
-                self._client.upload_file(str(Path(folder) / name))
-            path = Path(folder) / study_name(self._token)
-            path.write_bytes(study)
-            self._client.upload_file(str(path), load=False)
+                self._send(stack, Path(folder) / name, text.encode(), load=True)
+            self._send(stack, Path(folder) / study_name(self._token), study, load=False)
+
+    def _send(self, stack: ExitStack, path: Path, data: bytes, *, load: bool) -> None:
+        path.write_bytes(data)
+        name = f"{path.name} of {self._client.id}"
+        self._client.register_plugin(UploadFile(str(path), load=load), name=name)
+        stack.callback(self._forget, name)
+
+    def _forget(self, name: str) -> None:
+        """Let workers that come after the sweep have no file of it."""
+        with suppress(OSError, TimeoutError, CancelledError, ValueError):
+            self._client.unregister_worker_plugin(name)
 
     def _examine(self) -> None:
         """Refuse workers that would compute something else, by name."""
@@ -108,20 +114,23 @@ class Cluster:
         if unfit:
             raise Unreachable("; ".join(unfit))
 
-    def _through(self, bundles: Iterator[Bundle], suspects: list[Item] | None) -> Iterator[Done]:
+    def _through(self, bundles: Iterator[Bundle], suspects: list[Asked] | None) -> Iterator[Done]:
         """Yield the cells of bundles, with no more under way than keep the workers busy."""
-        under_way: dict[Any, Bundle] = {}
+        under_way: dict[Any, list[Asked]] = {}
         while True:
             width = 2 * max(1, self._threads()) + 2
-            while len(under_way) < width and (bundle := next(bundles, None)) is not None:
-                under_way[self._submit(bundle)] = bundle
+            while len(under_way) < width and (bundle := self._next(bundles)) is not None:
+                under_way[self._submit(bundle)] = asked(self._study, bundle)
             if not under_way:
                 return
             for future in self._ended(list(under_way)):
                 yield from self._settled(future, under_way.pop(future), suspects)
 
+    def _next(self, bundles: Iterator[Bundle]) -> Bundle | None:
+        return self._again.popleft() if self._again else next(bundles, None)
+
     def _submit(self, bundle: Bundle) -> Any:
-        return self._client.submit(work, self._token, bundle, self._here, pure=False)
+        return self._client.submit(work, self._token, bundle, self._here, self._seconds, pure=False)
 
     def _threads(self) -> int:
         try:
@@ -145,15 +154,9 @@ class Cluster:
             except (OSError, CancelledError) as error:
                 raise _gone(error) from None
 
-    def _settled(self, future: Any, bundle: Bundle, suspects: list[Item] | None) -> Iterator[Done]:
+    def _settled(self, future: Any, wanted: list[Asked], suspects: list[Asked] | None) -> Iterator[Done]:
         if future.status == "error":
-            error = future.exception()
-            if not isinstance(error, KilledWorker):
-                yield from self._failed(bundle, f"{type(error).__name__}: {error}")
-            elif suspects is None:
-                yield from self._failed(bundle, f"its worker died {DEATHS} times")
-            else:
-                suspects.extend(bundle)
+            yield from self._lost(future.exception(), wanted, suspects)
             return
         try:
             answer: Answer = future.result()
@@ -162,69 +165,30 @@ class Cluster:
         if answer.differences:
             what = f"worker {answer.worker} would compute something else: {answer.differences}"
             raise Resumable(f"{what}; stop it and resume")
-        yield from answer.cells
+        cells, missing = sorted_out(wanted, answer.cells, answer.worker)
+        yield from cells
+        if answer.hangs:
+            yield from failed(missing[:1], too_long(self._seconds))
+            self._again.extend((cell.item,) for cell in missing[1:])
+            self._end(answer.worker, future)
+        else:
+            yield from failed(missing, "its worker returned nothing of it")
 
-    def _failed(self, bundle: Bundle, reason: str) -> Iterator[Done]:
-        for item in bundle:
-            for member in item.members:
-                identity = self._study.groups[item.group].tasks[member].identity
-                key = cell_key(identity, item.replication)
-                yield Done(key, item.group, member, item.replication, None, reason)
+    def _lost(self, error: BaseException, wanted: list[Asked], suspects: list[Asked] | None) -> Iterator[Done]:
+        """Fail cells that cannot be had; those that died together run again, one at a time."""
+        if not isinstance(error, KilledWorker):
+            yield from failed(wanted, f"{type(error).__name__}: {error}")
+        elif suspects is None:
+            yield from failed(wanted, f"its worker died {error.allowed_failures + 1} times")
+        else:
+            suspects.extend(wanted)
+
+    def _end(self, worker: str, future: Any) -> None:
+        """End a worker that hangs. Its answer is here: nobody is to compute that again."""
+        self._client.cancel([future], force=True)
+        with suppress(OSError, TimeoutError):
+            self._client.run(leave, workers=[worker], wait=False, on_error="ignore")
 
 
 def _gone(reason: object) -> Resumable:
     return Resumable(f"the cluster was lost ({reason or type(reason).__name__})")
-
-
-@contextmanager
-def _local(workers: int) -> Iterator[Any]:
-    """Start workers on this machine, processes of one thread each."""
-    calm = {"distributed.scheduler.allowed-failures": DEATHS - 1, "distributed.worker.daemon": True}
-    with dask.config.set(calm), ExitStack() as stack:
-        with _deaf_children():
-            cluster = stack.enter_context(
-                _dask.LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    protocol="tcp",
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                )
-            )
-        yield stack.enter_context(_dask.Client(cluster, set_as_default=False))
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Start processes that leave an interrupt to the driver, which ends them in good order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    """Connect to a scheduler that is there already."""
-    try:
-        asyncio.run(_greeted(address))  # a client that met nobody takes long to give up
-        client = _dask.Client(address, timeout=CONNECT_S, set_as_default=False)
-    except Exception as error:  # noqa: BLE001 - what is no scheduler may answer anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise Unreachable(f"no scheduler answers at {address} ({reason})") from None
-    try:
-        yield client
-    finally:
-        with suppress(OSError, TimeoutError):  # a scheduler that went away cannot be taken leave of
-            client.close(timeout=2)
-
-
-async def _greeted(address: str) -> None:
-    comm = await _dask.comm.connect(address, timeout=CONNECT_S)
-    await comm.close()

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sim.billing import decimal_text
+from sim.errors import EngineError
 from sim.experiments.binding import refused_by
 from sim.experiments.result import LIMIT_NAMES, Binding, Cell, Result, StreamCell
 from sim.ledger import JobState, Limit, Mode
@@ -28,6 +29,8 @@ TOKENS = (
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 TIMES = ("latency", "before_creation", "after_creation")
 BINDING = ("asked", "calls", "throttled", "shed", "timeouts", "forbidden", "backoff_ms", "queued_ms")
+
+_WRAPS = 1 << 63
 
 # name -> type in the file; what a stream alone does not have (money, limits, jobs, caches) is null in its row
 COLUMNS: dict[str, str] = {
@@ -59,10 +62,18 @@ def rows(result: Result) -> Iterator[dict[str, Any]]:
     for cell in result.cells:
         key = {"strategy": cell.strategy, "model": cell.model, "replication": cell.replication}
         alone = _whole(cell) | _bound(cell.binding, result.time_zone)
-        yield dict.fromkeys(COLUMNS) | key | {"stream": ""} | alone | _answers(cell.streams)
+        yield _counted(dict.fromkeys(COLUMNS) | key | {"stream": ""} | alone | _answers(cell.streams))
         for stream in cell.streams:
             if stream.stream:  # a stream without a name is all there is
                 yield dict.fromkeys(COLUMNS) | key | {"stream": stream.stream} | _answers((stream,))
+
+
+def _counted(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row if the table's 64-bit counts hold its sums; raise :class:`EngineError` rather than let one wrap."""
+    for name, value in row.items():
+        if type(value) is int and not -_WRAPS <= value < _WRAPS:
+            raise EngineError(f"{name} is {value}, more than a 64-bit count holds")
+    return row
 
 
 def _whole(cell: Cell) -> dict[str, Any]:

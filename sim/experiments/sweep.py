@@ -24,8 +24,8 @@ from sim.experiments.interrupts import Interrupts
 from sim.experiments.items import Done
 from sim.experiments.plan import Plan, items_of, plan_of
 from sim.experiments.swept import Failure, columns_of, result_rows, summary_of
-from sim.experiments.workers import Compute, at_work, chosen
-from sim.journal import Damage, Files
+from sim.experiments.workers import Compute, at_work, chosen, reach
+from sim.journal import Damage, Files, Gone
 from sim.scenario import Scenario, load
 
 __all__ = ["Sweep", "carry_out", "sweep"]
@@ -84,6 +84,7 @@ def sweep(  # noqa: PLR0913 - as many as the command has options
     engine: str = "auto",
     workers: int | None = None,
     scheduler: str | None = None,
+    cell_timeout: float | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
     progress: Progress | None = None,
@@ -106,6 +107,8 @@ def sweep(  # noqa: PLR0913 - as many as the command has options
         results are the same; of what the fast engine runs, one cell in a hundred is run again on the reference.
     workers, scheduler
         Processes on this machine, 1 for this one alone; or the address of a Dask scheduler.
+    cell_timeout
+        Seconds after which a cell is given up and told as failed: by default at least 600.
     out, resume
         Where the sweep gets a new folder, by default one that goes with the returned object; or the folder of a sweep
         that was stopped. A stopped sweep raises :class:`sim.cells.Resumable`.
@@ -119,7 +122,8 @@ def sweep(  # noqa: PLR0913 - as many as the command has options
     )
     kept = None if resume is None else Path(resume)
     place = Path(tempfile.mkdtemp(prefix="gcsim-")) if out is None and kept is None else Path(out or "results")
-    found = carry_out(plan, out=place, resume=kept, workers=workers, scheduler=scheduler, progress=progress)
+    who: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "cell_timeout": cell_timeout}
+    found = carry_out(plan, out=place, resume=kept, progress=progress, **who)
     if out is None and kept is None:
         weakref.finalize(found, shutil.rmtree, place, ignore_errors=True)
     return found
@@ -144,20 +148,24 @@ def carry_out(
     resume: Path | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    cell_timeout: float | None = None,
     estimate: Estimate | None = None,
     progress: Progress | None = None,
     files: Files | None = None,
 ) -> Sweep:
     """Compute the cells of a plan that are not there yet, and write what all of them say.
 
+    A cell may take ``cell_timeout`` seconds; see :func:`sim.experiments.deadline.allowed` for what it may by itself.
     Raises :class:`Resumable` where it stops before its end: by an interrupt, a lost cluster or a full disk.
     """
+    if scheduler is not None:
+        reach(scheduler)
     if estimate is None and workers != 1:
         estimate = estimated(plan)
     who = chosen(workers, scheduler, estimate)
     with Interrupts() as interrupts, ExitStack() as stack:
         kept = None if resume is None else stack.enter_context(Cells(resume, plan.manifest, files))
-        compute = stack.enter_context(at_work(who, plan, estimate))
+        compute = stack.enter_context(at_work(who, plan, estimate, cell_timeout))
         interrupts.hold()
         cells = kept or stack.enter_context(_made(plan, out, files))
         with _resumable(plan, cells):
@@ -187,6 +195,8 @@ def _resumable(plan: Plan, cells: Cells) -> Iterator[None]:
         reason = "interrupted"
     except Resumable as error:
         reason = error.reason
+    except Gone as error:  # what was saved is wherever the folder is now, if it is
+        raise Resumable(f"{error}; put it back and resume, or begin anew") from None
     except (OSError, duckdb.Error) as error:
         reason = f"saving failed ({error})"
     else:

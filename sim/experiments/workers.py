@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
+from sim.experiments.answers import asked, failed
+from sim.experiments.deadline import TookTooLong, allowed, limited
 from sim.experiments.estimate import Estimate
 from sim.experiments.items import Bench, Done, Item
 from sim.experiments.plan import Plan
 
-__all__ = ["IN_PROCESS_S", "Compute", "Workers", "at_work", "bundles", "chosen", "cores"]
+__all__ = ["IN_PROCESS_S", "Compute", "Workers", "at_work", "bundles", "chosen", "cores", "reach"]
 
 IN_PROCESS_S = 20.0  # of work on one core, below which starting workers costs more than they save: see chosen
 BUNDLE_S = 0.5  # of work that goes to a worker at once: Dask spends some milliseconds on each
@@ -55,15 +57,38 @@ def bundles(plan: Plan, items: Iterable[Item], seconds_each: float) -> Iterator[
         yield tuple(open_)
 
 
+def reach(scheduler: str) -> None:
+    """Raise :class:`sim.experiments.joining.Unreachable` within ten seconds where no scheduler answers."""
+    from sim.experiments import joining  # noqa: PLC0415 - a second of imports that few sweeps need
+
+    joining.reach(scheduler)
+
+
 @contextmanager
-def at_work(workers: Workers, plan: Plan, estimate: Estimate | None) -> Iterator[Compute]:
-    """Give what computes the cells of items, in any order."""
+def at_work(
+    workers: Workers, plan: Plan, estimate: Estimate | None, cell_timeout: float | None = None
+) -> Iterator[Compute]:
+    """Give what computes the cells of items, in any order; a cell may take so many seconds, or what is generous."""
+    seconds = allowed(plan, estimate, cell_timeout)
     if workers.scheduler is None and workers.processes == 1:
-        bench = Bench(plan.study)
-        yield lambda items: (cell for item in items for cell in bench.cells(item))
+        yield lambda items: _here(plan, items, seconds)
         return
     from sim.experiments.cluster import Cluster  # noqa: PLC0415 - a second of imports that few sweeps need
 
     pace = estimate.seconds_each if estimate else BUNDLE_S
-    with Cluster(plan.study, workers=workers.processes, scheduler=workers.scheduler) as cluster:
+    with Cluster(plan.study, workers=workers.processes, seconds=seconds, scheduler=workers.scheduler) as cluster:
         yield lambda items: cluster.cells(bundles(plan, items, pace))
+
+
+def _here(plan: Plan, items: Iterable[Item], seconds: float) -> Iterator[Done]:
+    """Yield cells that this process computes, one at a time, so that each has its own time."""
+    bench = Bench(plan.study)
+    with limited(seconds) as alarm:
+        for item in items:
+            for cell in asked(plan.study, [item]):
+                try:
+                    with alarm.armed():
+                        found = list(bench.cells(cell.item))
+                except TookTooLong as error:  # it rang when the cell was as good as done
+                    found = failed([cell], str(error))
+                yield from found

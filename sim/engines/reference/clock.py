@@ -6,10 +6,14 @@ from collections.abc import Callable
 import simpy
 
 from sim.engines.laws.order import BEGIN, END, Kind, rank
+from sim.errors import EngineError
 
 __all__ = ["BEGIN", "END", "Clock", "Kind"]
 
 _SIMPYS_OWN = 2  # priorities that SimPy keeps for itself
+_MOST_AT_ONCE = 10_000, 100  # events of one instant: in any case, and for each request. Random cases have 3 a request
+_SHOWN = 20  # of them, where time stands still
+_NAMES = {number: name for name, number in vars(Kind).items() if name.isupper() and name != "COUNT"}
 
 
 class Clock:
@@ -22,12 +26,15 @@ class Clock:
         self.env = simpy.Environment()
         self.now = 0  # ms; SimPy's own clock, kept as a plain attribute since everything reads it
         self._requests = requests
+        base, each = _MOST_AT_ONCE
+        self._most, self._count = base + each * requests, 0  # events of one instant: that may be, and that were
+        self._last: list[str] = []
 
     def at(self, time: int, phase: int, request: int, kind: int, action: Callable[[int], None]) -> None:
         """Call ``action(request)`` at a time that is not past."""
 
         def happen(_event: simpy.Event) -> None:
-            self.now = time
+            self._come(time, request, kind)
             action(request)
 
         self._event(time, phase, request, kind).callbacks = [happen]
@@ -35,11 +42,24 @@ class Clock:
     def until(self, time: int, phase: int, request: int, kind: int) -> simpy.Event:
         """Return an event for a process to wait for, at its place among the others of its instant."""
         event = self._event(time, phase, request, kind)
-        event.callbacks = [lambda _event: self._set(time)]
+        event.callbacks = [lambda _event: self._come(time, request, kind)]
         return event
 
-    def _set(self, time: int) -> None:
-        self.now = time
+    def _come(self, time: int, request: int, kind: int) -> None:
+        """Let an event's instant be now; raise where more of them follow each other at one instant than ever should.
+
+        Every cycle of the service takes a ms at least, so that only a defect lets time stand still for ever.
+        """
+        if time != self.now:
+            self.now, self._count = time, 0
+            return
+        self._count += 1
+        if self._count <= self._most:
+            return
+        self._last.append(f"{_NAMES[kind]} of {request}")
+        if len(self._last) == _SHOWN:
+            what = f"time stands still at {time} ms after {self._count:,} events, of {self._requests:,} requests"
+            raise EngineError(f"{what}; the last: {', '.join(self._last)}")
 
     def _event(self, time: int, phase: int, request: int, kind: int) -> simpy.Event:
         event = simpy.Event(self.env)
