@@ -26,6 +26,7 @@ from sim.engines.fast.engine import run as fast
 from sim.engines.fast.world import build
 from sim.engines.physics import prepare
 from sim.engines.reference import run as reference
+from sim.engines.shrink import some_requests, the_fewest
 from sim.engines.witness import assert_equal, first_requests
 from sim.errors import EngineError, InputError
 from sim.experiments import simulate
@@ -259,9 +260,47 @@ def test_the_witness_names_the_smallest_trace_that_differs():
 
     case = trace, plan("none"), rules(), physics(trace)
     assert_equal(*case)
-    with pytest.raises(EngineError, match="under none in done, from its 4 first requests on") as told:
+    with pytest.raises(
+        EngineError, match="under none in done, from its 4 first requests on, of which 4 show it"
+    ) as told:
         assert_equal(*case, fast=faulty)
-    assert str(told.value).splitlines()[-1] == "3 30 -1 8 0 60000 -1 0"
+    assert str(told.value).splitlines()[-1] == "3 3 30 -1 8 0 60000 -1 0"
+
+
+gaps_of_sixty = st.lists(st.integers(0, 20), min_size=60, max_size=60)
+
+
+@given(gaps_of_sixty, st.integers(0, 9), st.integers(10, 59), st.integers(6, 14))
+@settings(max_examples=times(15), deadline=None)
+def test_the_witness_drops_what_does_not_matter(gaps, one, other, turns):
+    """A fault that takes two far-apart requests, and the turns of a session before them, is shown by these alone."""
+    follows = [request - 1 if 0 < request < turns else -1 for request in range(60)]
+    trace = world(np.cumsum(gaps).tolist(), fresh=[1_000 + request for request in range(60)], follows=follows)
+
+    def faulty(part, *others, stop):
+        check(part)
+        ledger = reference(part, *others, stop=stop)
+        wrong = {1_000 + one, 1_000 + other} <= set(part.fresh.tolist())
+        return ledger._replace(done=ledger.done + 1) if wrong else ledger
+
+    with pytest.raises(EngineError, match=f"from its {other + 1} first requests on") as told:
+        assert_equal(trace, plan("none"), rules(), physics(trace), fast=faulty)
+    shown = [int(line.split()[1]) for line in str(told.value).splitlines()[2:]]
+    needed = {one, other} | {request for last in (one, other) if last < turns for request in range(last)}
+    assert shown == sorted(needed)
+
+
+@given(everything_and_implicit(), st.data())
+@settings(max_examples=times(60), deadline=None)
+def test_some_requests_are_a_trace_of_their_own(case, data):
+    """Whatever is dropped, what is left is a trace that an engine runs; with nothing dropped it is the same trace."""
+    trace, plan, rules, physics = case
+    shows = data.draw(st.functions(like=lambda *_: True, returns=st.booleans(), pure=True))
+    part, luck = some_requests(trace, physics, the_fewest(trace, trace.requests, lambda some: shows(*some.tolist())))
+    assert reference(check(part), plan, rules, luck).status.shape == (part.requests,)
+    whole, _ = some_requests(trace, physics, np.arange(trace.requests))
+    assert np.array_equal(whole.follows, trace.follows)
+    assert np.array_equal(whole.session, trace.session)
 
 
 @given(everything(), st.integers(1, 8))

@@ -4,11 +4,12 @@ import numpy as np
 
 from sim.engines.choice import Engine, engine_of
 from sim.engines.physics import Physics, first_requests
+from sim.engines.shrink import some_requests, the_fewest
 from sim.errors import EngineError
 from sim.ledger import Ledger
 from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
-from sim.trace import Trace
+from sim.trace import Ints, Trace
 
 __all__ = ["EnginesDiffer", "assert_equal", "differences", "first_requests"]
 
@@ -31,32 +32,32 @@ def assert_equal(
 ) -> None:
     """Run the first requests of an item on both engines; raise :class:`EnginesDiffer` with the smallest that differs.
 
-    The smallest part of it is sought by bisection over the number of first requests.
+    The smallest part of it is sought by bisection over the number of first requests, and of these by dropping others.
     """
     compiled, reference = fast or engine_of("fast"), engine_of("reference")
 
-    def apart(count: int) -> list[str]:
-        part, luck = first_requests(trace, physics, count)
+    def apart(part: Trace, luck: Physics) -> list[str]:
         return differences(*(run(part, plan, rules, luck, stop=stop) for run in (compiled, reference)))
 
     most = min(MOST, trace.requests)
-    if not apart(most):
+    if not apart(*first_requests(trace, physics, most)):
         return
     low, high = 0, most  # equal at low, apart at high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if apart(middle) else (middle, high)
-    part, _ = first_requests(trace, physics, high)
+        low, high = (low, middle) if apart(*first_requests(trace, physics, middle)) else (middle, high)
+    kept = the_fewest(trace, high, lambda some: bool(apart(*some_requests(trace, physics, some))))
+    part, luck = some_requests(trace, physics, kept)
     raise EnginesDiffer(
-        f"the compiled engine differs from the reference under {plan.name} in {', '.join(apart(high))}, "
-        f"from its {high:,} first requests on:\n{_table(part)}"
+        f"the compiled engine differs from the reference under {plan.name} in {', '.join(apart(part, luck))}, "
+        f"from its {high:,} first requests on, of which {len(kept):,} show it:\n{_table(part, kept)}"
     )
 
 
-def _table(trace: Trace) -> str:
-    """Return the last requests of a trace as lines."""
+def _table(trace: Trace, was: Ints) -> str:
+    """Return the last requests of a trace as lines; ``was`` (n,) are their numbers in the trace that they are from."""
     names = ("arrive", "leaf", "fresh", "output", "patience", "follows", "think")
     first = max(0, trace.requests - _SHOWN)
-    rows = zip(*(getattr(trace, name)[first:].tolist() for name in names), strict=True)
-    head = " ".join(("request", *names))
+    rows = zip(was[first:].tolist(), *(getattr(trace, name)[first:].tolist() for name in names), strict=True)
+    head = " ".join(("request", "was", *names))
     return "\n".join([head, *(" ".join(map(str, (first + i, *row))) for i, row in enumerate(rows))])
