@@ -394,3 +394,9 @@ def guarded_flex():
     plan = Plan("probe", "probe", probe, Probe(0, 0, 0, 0, 1 << Mode.FLEX, 0), Implicit.OFF, flex=flex)
     backs_off = {"base": 1_000, "cap": 1_000, "jitter": 0}
     return trace, plan, rules(client=backs_off, service={"flex": FlexRules(ALWAYS), "refusal_ms": 1}), physics(trace)
+
+
+def late_keeper():
+    """A case of its own: by a clock that is late a keeper renews at 17 what is over at 20, and not at 5."""
+    trace, plan, *others = late_clock()
+    return trace, plan._replace(cache=CachePlan(ttl=20, own_clock=1, renew_margin=15)), *others

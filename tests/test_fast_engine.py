@@ -14,6 +14,7 @@ from machine_cases import (
     guarded_flex,
     late_clock,
     late_comer,
+    late_keeper,
     nothing_refused,
 )
 from shipped import FLASH
@@ -104,7 +105,7 @@ def test_the_short_way_of_standard_calls_is_equal(case):
     assert_same(case)
 
 
-@pytest.mark.parametrize("case", [late_comer, late_clock, guarded_flex])
+@pytest.mark.parametrize("case", [late_comer, late_clock, late_keeper, guarded_flex])
 def test_what_examples_seldom_meet_is_equal(case):
     """Given up in the queue; a cache that is not waited for, or over by a late clock; a back-off that a guard ends."""
     assert_same(case())
