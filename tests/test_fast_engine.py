@@ -16,6 +16,8 @@ from machine_cases import (
     late_comer,
     late_keeper,
     nothing_refused,
+    replaced_at_once,
+    stale_timer,
 )
 from shipped import FLASH
 from worlds import physics, plan, rules, world
@@ -105,7 +107,7 @@ def test_the_short_way_of_standard_calls_is_equal(case):
     assert_same(case)
 
 
-@pytest.mark.parametrize("case", [late_comer, late_clock, late_keeper, guarded_flex])
+@pytest.mark.parametrize("case", [late_comer, late_clock, late_keeper, guarded_flex, replaced_at_once, stale_timer])
 def test_what_examples_seldom_meet_is_equal(case):
     """Given up in the queue; a cache that is not waited for, or over by a late clock; a back-off that a guard ends."""
     assert_same(case())
