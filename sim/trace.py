@@ -129,7 +129,7 @@ def exact_sum(column: Ints) -> int:
     >>> exact_sum(np.array([2**62, 2**62, 2**62]))
     13835058055282163712
     """
-    if 0 <= int(column.min(initial=0)) and int(column.max(initial=0)) * len(column) < 1 << 62:
+    if int(column.min(initial=0)) >= 0 and int(column.max(initial=0)) * len(column) < 1 << 62:
         return int(column.sum())
     return (int((column >> 32).sum()) << 32) + int((column & 0xFFFFFFFF).sum())
 

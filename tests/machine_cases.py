@@ -394,3 +394,24 @@ def guarded_flex():
     plan = Plan("probe", "probe", probe, Probe(0, 0, 0, 0, 1 << Mode.FLEX, 0), Implicit.OFF, flex=flex)
     backs_off = {"base": 1_000, "cap": 1_000, "jitter": 0}
     return trace, plan, rules(client=backs_off, service={"flex": FlexRules(ALWAYS), "refusal_ms": 1}), physics(trace)
+
+
+def late_keeper():
+    """A case of its own: by a clock that is late a keeper renews at 17 what is over at 20, and not at 5."""
+    trace, plan, *others = late_clock()
+    return trace, plan._replace(cache=CachePlan(ttl=20, own_clock=1, renew_margin=15)), *others
+
+
+def replaced_at_once():
+    """A case of its own: a cache is created at the very instant at which the contents of its context are replaced."""
+    _, plan, *others = late_clock()
+    trace = world([5], depth=(2,), replaced=[5])
+    return trace, plan._replace(cache=CachePlan(ttl=20, delete_replaced=1)), others[0], physics(trace)
+
+
+def stale_timer():
+    """A case of its own: the timer of a collection that was full at 0 rings at 9 in one that is due at 14."""
+    trace = world([0, 0, 5])
+    batch = BatchPlan(size=2, window=9)
+    plan = Plan("probe", "probe", probe, Probe(0, 0, 0, 0, 1 << Mode.BATCH, 0), Implicit.OFF, batch=batch)
+    return trace, plan, rules(), physics(trace)
