@@ -46,6 +46,7 @@ def stream_of(ledger: Ledger, name: str, mine: Ints, patience: Ints, thinking: I
     done = mine if status[Status.DONE] == len(mine) else mine[state == Status.DONE]
     waited = ledger.done[done] - ledger.arrived[done]
     cached, source = ledger.cached[done], ledger.source[done]
+    total = _total_of_trace if done is mine else _total
     return StreamCell(
         stream=name,
         total=len(mine),
@@ -57,9 +58,9 @@ def stream_of(ledger: Ledger, name: str, mine: Ints, patience: Ints, thinking: I
         prompt_tokens=exact_sum(ledger.prompt[done]),
         implicit_tokens=exact_sum(cached[source == Source.IMPLICIT]),
         explicit_tokens=exact_sum(cached[source == Source.EXPLICIT]),
-        audio_tokens=exact_sum(ledger.audio[done]),
-        output_tokens=exact_sum(ledger.output[done]),
-        thinking_tokens=exact_sum(thinking[done]),
+        audio_tokens=total(ledger.audio, done),
+        output_tokens=total(ledger.output, done),
+        thinking_tokens=total(thinking, done),
         latency_ms=_sorted(waited),
     )
 
@@ -68,6 +69,14 @@ def stream_of(ledger: Ledger, name: str, mine: Ints, patience: Ints, thinking: I
 def requests_of(streams: Ints, number: int) -> Ints:
     """Return the requests of a stream."""
     return np.flatnonzero(streams == number)
+
+
+def _total(column: Ints, requests: Ints) -> int:
+    return exact_sum(column[requests])
+
+
+# what a stream asks for in all is the same under every strategy that answers all of it
+_total_of_trace = once(_total)
 
 
 def _sorted(ms: Ints) -> Ints:
