@@ -23,6 +23,7 @@ __all__ = [
     "pooled_quantiles",
     "quantile",
     "quantile_interval",
+    "quantiles",
     "ratio_interval",
     "share_cheapest",
     "skewness",
@@ -114,9 +115,15 @@ def quantile(values: Samples, q: float) -> float:
     >>> quantile([40.0, 10.0, 20.0, 30.0], 0.5)
     25.0
     """
+    return quantiles(values, [q])[0]
+
+
+def quantiles(values: Samples, qs: Sequence[float]) -> list[float]:
+    """Return :func:`quantile` for several q, which need the values to be put in order but once."""
     if isinstance(values, Sketch):
-        return values.quantile(q)
-    return float(np.quantile(np.asarray(values, dtype=np.float64), q))
+        return [values.quantile(q) for q in qs]
+    found: list[float] = np.quantile(np.asarray(values, dtype=np.float64), qs).tolist()
+    return found
 
 
 def quantile_interval(values: Sequence[float], q: float, level: float = LEVEL) -> Interval:
@@ -230,16 +237,9 @@ def pooled_quantiles(samples: Iterable[Samples], qs: Sequence[float], level: flo
     filled = [sample if isinstance(sample, Sketch) else np.asarray(sample) for sample in samples if len(sample)]
     if not filled:
         return [None] * len(qs)
-    own = np.transpose([_quantiles(sample, qs) for sample in filled]).tolist()
-    pooled = _quantiles(joined(filled), qs)
+    own = zip(*(quantiles(sample, qs) for sample in filled), strict=True)
+    pooled = quantiles(joined(filled), qs)
     return [Interval.around(mean, _half_width(values, level)) for mean, values in zip(pooled, own, strict=True)]
-
-
-def _quantiles(sample: Samples, qs: Sequence[float]) -> list[float]:
-    if isinstance(sample, Sketch):
-        return [sample.quantile(q) for q in qs]
-    found: list[float] = np.quantile(np.asarray(sample, dtype=np.float64), qs).tolist()
-    return found
 
 
 def ratio_interval(above: Sequence[int], below: Sequence[int], level: float = LEVEL) -> Interval | None:

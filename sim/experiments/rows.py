@@ -12,7 +12,7 @@ from sim.experiments.result import LIMIT_NAMES, Binding, Cell, Result, StreamCel
 from sim.ledger import JobState, Limit, Mode
 from sim.providers.prices import LINES
 from sim.sketch import Sample, joined, total
-from sim.stats import quantile
+from sim.stats import quantiles
 from sim.units import HOUR, SECOND
 
 __all__ = ["COLUMNS", "rows"]
@@ -121,7 +121,8 @@ def _answers(streams: tuple[StreamCell, ...]) -> dict[str, Any]:
 
 
 def _quantiles(name: str, ms: Sample) -> dict[str, float | None]:
-    return {f"{name}_{key}_s": quantile(ms, q) / SECOND if len(ms) else None for key, q in QUANTILES.items()}
+    found = [q / SECOND for q in quantiles(ms, list(QUANTILES.values()))] if len(ms) else [None] * len(QUANTILES)
+    return {f"{name}_{key}_s": q for key, q in zip(QUANTILES, found, strict=True)}
 
 
 def exact_text(usd: Fraction) -> str:
