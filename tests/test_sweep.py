@@ -1,5 +1,6 @@
 """Sweeps: the same numbers as single runs, whatever the workers, the order and what else is swept."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -32,9 +33,7 @@ if __name__ == "__main__":
 
 def gcsim(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
-    script = cwd / "gcsim_command.py"
-    script.write_text(COMMAND)
-    command = [sys.executable, str(script), *map(str, words)]
+    command = [sys.executable, "-m", "sim", *map(str, words)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -336,3 +335,42 @@ def test_some_cells_of_every_sweep_are_witnessed():
     """One cell in a hundred is, by its key alone."""
     keys = [cell_key("a task", replication) for replication in range(20_000)]
     assert 140 <= sum(map(items.is_witnessed, keys)) <= 260  # 200, standard error 14
+
+
+def test_the_quickstart_is_swept_by_the_command(tmp_path):
+    """Three TTLs on three replications, against another baseline and book, end to end."""
+    words = "sweep quickstart --vary strategies.explicit.ttl=15m,30m,1h --replications 3 --workers 1 --json"
+    ran = gcsim(*words.split(), "--baseline", "implicit", "--book", "google", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert [setting["baseline"] for setting in found["settings"]] == ["implicit"] * 3
+    costs = [
+        [result["cost_usd"]["mean"] for result in setting["results"] if result["strategy"] == "explicit"]
+        for setting in found["settings"]
+    ]
+    assert len({cost for (cost,) in costs}) == 3
+    wrong = gcsim(*words.split(), "--baseline", "nobody", "--book", "nothing", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "unknown strategy" in wrong.stderr
+    assert "no such book" in wrong.stderr
+
+
+def test_replications_of_one_workload_are_each_their_own(tmp_path):
+    """Settings that share their traffic give, replication by replication, what runs of theirs give."""
+    path = small(tmp_path)
+    found = sweep(path, ["strategies.explicit.ttl=5m,20m"], replications=3)
+    for ttl in ("5m", "20m"):
+        run = sim.run(sim.load(path, sets=[f"strategies.explicit.ttl={ttl}"]), replications=3)
+        expected = [str(row["cost_usd_exact"]) for row in rows(run) if row["stream"] == ""]
+        mine = found.table[(found.table["stream"] == "") & (found.table["strategies.explicit.ttl"] == ttl)]
+        assert mine["cost_usd_exact"].tolist() == expected
+
+
+def test_pandas_is_asked_for_by_name(tmp_path):
+    """Without pandas the table says what is missing, and what does without."""
+    found = sweep(small(tmp_path), ["load=1"], replications=1)
+    if importlib.util.find_spec("pandas") is not None:
+        assert len(found.to_pandas()) == len(found.table)
+    else:
+        with pytest.raises(ImportError, match="needs pandas"):
+            found.to_pandas()

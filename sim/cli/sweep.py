@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from sim.cells import Resumable
 from sim.cli.arguments import Arguments
 from sim.cli.console import print_json, stderr, stdout
 from sim.cli.study import (
+    Baseline,
     EngineName,
     Replications,
     Seed,
@@ -57,6 +59,8 @@ def sweep(
     replications: Replications = None,
     seed: Seed = None,
     sets: Sets = None,
+    baseline: Baseline = None,
+    book: Annotated[str | None, typer.Option(metavar="BOOK", help="google, guide, or the path of a TOML file.")] = None,
     engine: EngineName = "auto",
     workers: Annotated[
         str | None, typer.Option(metavar="N", help="Processes on this machine; 1 = this one alone.")
@@ -80,7 +84,8 @@ def sweep(
     """Simulate a scenario under many settings, all on the same luck."""
     arguments = Arguments()
     times, root = read_replications(arguments, replications), read_seed(arguments, seed)
-    refuse_contradictions(arguments, sets or [], {"replications": replications, "seed": seed})
+    flags = {"replications": replications, "seed": seed, "baseline": baseline, "book": book}
+    refuse_contradictions(arguments, sets or [], flags)
     refuse_engine(arguments, engine)
     count = None if workers is None else arguments.read("--workers", workers, _as_workers)
     limit = None if cell_timeout is None else arguments.read("--cell-timeout", cell_timeout, as_duration)
@@ -88,7 +93,9 @@ def sweep(
         arguments.refuse("--cell-timeout", "must be longer than nothing", "a time such as 30m", cell_timeout)
     _places(arguments, workers, scheduler, out, resume, writes=not dry_run)
     how = _noted(arguments, lambda: design_of(design, zipped=zipped))
-    plan = _planned(arguments, scenario, vary or [], how, times, root, tuple(sets or []), engine)
+    overrides = (*(sets or []), *([f"baseline={dumps(baseline)}"] if baseline is not None else []))
+    options: dict[str, Any] = {"replications": times, "seed": root, "sets": overrides, "engine": engine}
+    plan = _planned(arguments, scenario, book, vary or [], how, {**options, "processes": count or 1})
     if plan.study.engine == "fast":
         compiling(note)
     if count is not None and count > cores():
@@ -162,12 +169,10 @@ def _noted(arguments: Arguments, read: Callable[[], Any]) -> Any:
 def _planned(
     arguments: Arguments,
     scenario: str,
+    book: str | None,
     vary: list[str],
     design: Design | None,
-    times: int | None,
-    seed: int | None,
-    sets: tuple[str, ...],
-    engine: str,
+    options: dict[str, Any],
 ) -> Plan:
     """Return the plan if everything is in order; else raise every mistake."""
     base = None
@@ -175,10 +180,9 @@ def _planned(
         hint = f"a file that ends in .toml, or a shipped one: {nearest(scenario, shipped())}"
         arguments.refuse("SCENARIO", "no such scenario", hint, scenario)
     else:
-        base = _noted(arguments, lambda: load(scenario, sets=sets))
+        base = _noted(arguments, lambda: load(scenario, sets=options["sets"], book=book))
     plan = None
-    if base is not None and design is not None and engine in ENGINES:
-        options: dict[str, Any] = {"replications": times, "seed": seed, "sets": sets, "engine": engine}
+    if base is not None and design is not None and options["engine"] in ENGINES:
         plan = _noted(arguments, lambda: plan_of(base, vary, design=design, **options))
     arguments.check()
     assert isinstance(plan, Plan)  # noqa: S101 - `check` raised otherwise
@@ -228,6 +232,10 @@ def _conclude(found: Sweep, *, as_json: bool) -> None:
         sys.stdout.flush()
     finally:  # also for a reader who left before the end
         errors = stderr()
+        if found.witnessed:
+            errors.print(
+                f"engine: fast; {found.witnessed:,} cells are run on the reference too, and equal", soft_wrap=True
+            )
         if found.damage.corrupt:
             errors.print(f"{found.damage.corrupt} damaged records were set aside and computed again", soft_wrap=True)
         for failure in found.failures:

@@ -12,7 +12,7 @@ from sim.engines.choice import ENGINES, chosen
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.designs import Axis, Design, Setting, axes_of, settings_of
 from sim.experiments.fingerprint import code_digest
-from sim.experiments.items import Group, Item, Study, Task, cell_key
+from sim.experiments.items import Group, Item, Study, Task, cell_key, is_witnessed
 from sim.experiments.large import flat_pieces, is_large
 from sim.experiments.pairs import Pair, pairs_of, realised, recorded_of
 from sim.experiments.survey import Survey, survey
@@ -57,6 +57,14 @@ class Plan(NamedTuple):
         return {task.identity: task.pair for group in self.study.groups for task in group.tasks}
 
     @property
+    def witnessed(self) -> int:
+        """Return how many cells are run on both engines."""
+        if self.study.engine != "fast":
+            return 0
+        keys = (cell_key(identity, number) for identity in self.tasks for number in range(self.replications))
+        return sum(map(is_witnessed, keys))
+
+    @property
     def work(self) -> int:
         """Return the number of cells that are computed; settings that agree in a strategy share its cells."""
         return sum(len(group.tasks) for group in self.study.groups) * self.replications
@@ -71,10 +79,12 @@ def plan_of(
     seed: int | None = None,
     sets: tuple[str, ...] = (),
     engine: str = "auto",
+    processes: int = 1,
 ) -> Plan:
     """Return the plan of a sweep over a scenario; raise what is wrong with any setting, all at once.
 
-    ``sets`` are the overrides that the scenario has already, for the record.
+    ``sets`` are the overrides that the scenario has already, for the record; each of ``processes`` would load the fast
+    engine for itself.
     """
     times = base.replications if replications is None else replications
     root = base.seed if seed is None else seed
@@ -92,7 +102,7 @@ def plan_of(
     study, cells, pairs = _study(scenarios, root, records)
     requests, surveys = _surveyed(study)
     runs = sum(count * len(group.tasks) for count, group in zip(requests, study.groups, strict=True)) * times
-    study = study._replace(engine=chosen(engine, runs))
+    study = study._replace(engine=chosen(engine, runs / processes))
     manifest = {
         "scenario": base.name,
         "seed": root,

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from json import dumps
 from pathlib import Path
 from re import sub
@@ -26,7 +27,7 @@ from sim.experiments.plan import Plan, items_of, plan_of
 from sim.experiments.swept import Failure, columns_of, result_rows, summary_of
 from sim.experiments.workers import Compute, at_work, chosen, reach
 from sim.journal import Damage, Files, Gone
-from sim.scenario import Scenario, load
+from sim.scenario import Scenario, load, read_scenario
 
 __all__ = ["Sweep", "carry_out", "sweep"]
 
@@ -43,6 +44,7 @@ class Sweep:
     summary: Json  # gcsim.sweep/1
     failures: tuple[Failure, ...]
     damage: Damage  # of the cells that were there already
+    witnessed: int  # cells that are run on both engines
 
     def relation(self) -> duckdb.DuckDBPyRelation:
         """Return the table as a relation of DuckDB, a row for each setting, strategy, model, replication and stream."""
@@ -60,7 +62,9 @@ class Sweep:
         return table
 
     def to_pandas(self) -> Any:
-        """Return the table as a pandas DataFrame, where pandas is installed."""
+        """Return the table as a pandas DataFrame; raise :class:`ImportError` where pandas is not installed."""
+        if find_spec("pandas") is None:
+            raise ImportError("to_pandas() needs pandas, which is not installed; .relation() and .table do without")
         return self.relation().df()
 
 
@@ -81,6 +85,8 @@ def sweep(  # noqa: PLR0913 - as many as the command has options
     sets: Sequence[str] = (),
     replications: int | None = None,
     seed: int | None = None,
+    baseline: str | None = None,
+    book: str | None = None,
     engine: str = "auto",
     workers: int | None = None,
     scheduler: str | None = None,
@@ -100,7 +106,7 @@ def sweep(  # noqa: PLR0913 - as many as the command has options
         ``"10..1000:log:7"``.
     design
         ``grid``, ``zip``, ``lhs:N`` or ``sobol:N``.
-    sets, replications, seed
+    sets, replications, seed, baseline, book
         Overrides for all settings.
     engine
         ``reference``, ``fast``, or ``auto``: the fast one where the sweep is large enough to repay its start-up. The
@@ -115,10 +121,21 @@ def sweep(  # noqa: PLR0913 - as many as the command has options
     progress
         Called with the cells done and the cells in all.
     """
-    base = scenario if isinstance(scenario, Scenario) else load(scenario, sets=sets)
+    overrides = (*sets, *([f"baseline={dumps(baseline)}"] if baseline is not None else []))
+    if isinstance(scenario, Scenario):
+        base = read_scenario(scenario.document, scenario.name, sets=overrides, book=book)
+    else:
+        base = load(scenario, sets=overrides, book=book)
     texts = [f"{path}={_text(values)}" for path, values in vary.items()] if isinstance(vary, Mapping) else vary
     plan = plan_of(
-        base, texts, design=design_of(design), replications=replications, seed=seed, sets=tuple(sets), engine=engine
+        base,
+        texts,
+        design=design_of(design),
+        replications=replications,
+        seed=seed,
+        sets=overrides,
+        engine=engine,
+        processes=workers or 1,
     )
     kept = None if resume is None else Path(resume)
     place = Path(tempfile.mkdtemp(prefix="gcsim-")) if out is None and kept is None else Path(out or "results")
@@ -174,7 +191,9 @@ def carry_out(
             interrupts.hold()  # for good: what is left takes no time
             summary = summary_of(plan, cells, failures)
             cells.conclude(columns_of(plan), result_rows(plan, cells), summary)
-        return Sweep(folder=cells.folder, summary=summary, failures=failures, damage=cells.damage)
+        return Sweep(
+            folder=cells.folder, summary=summary, failures=failures, damage=cells.damage, witnessed=plan.witnessed
+        )
 
 
 def _made(plan: Plan, out: Path, files: Files | None) -> Cells:

@@ -5,10 +5,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sim.document import Document, Strict, read, validate
+from sim.document import Document, Strict, parse, read, validate
 from sim.errors import InputError, Problem, nearest
 from sim.providers.checks import problems_between, warnings_of
 from sim.providers.facts import Assumption, Figure, Minimum, ModelFacts, Redirect, midnight
@@ -41,7 +42,17 @@ def load_book(name_or_path: str) -> Book:
         if path.suffix != ".toml" and not path.exists():
             hint = f"{nearest(name_or_path, SHIPPED)}, or the path of a TOML file"
             raise InputError([Problem("price book", 0, "", "no such book", hint, name_or_path)])
-    return _book(read(path, parse_float=number))
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return _book(read(path, parse_float=number))  # which says what is wrong with the file
+    return _parsed(str(path), raw)
+
+
+@lru_cache(maxsize=16)
+def _parsed(name: str, raw: bytes) -> Book:
+    """Return the book of a file's bytes; a sweep asks for it once a setting."""
+    return _book(parse(raw, name, parse_float=number))
 
 
 def _book(document: Document) -> Book:
