@@ -17,9 +17,9 @@ from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
 from sim.trace import Trace
 
-__all__ = ["ALONE", "FOREVER", "FULL", "MORE", "OVER", "happen", "run"]
+__all__ = ["ALONE", "FOREVER", "MORE", "OVER", "happen", "run"]
 
-OVER, FULL, MORE = 0, 1, 2
+MORE, OVER = -1, 0
 FOREVER = 1 << 62  # ms
 ALONE = 16  # more than an event of no job adds to any table, whatever becomes of the requests that it concerns
 _BOUNDLESS = ("caches", "cell_coming", "spends", "heap", "refusals")  # tables that may have to grow
@@ -101,35 +101,43 @@ def _before(time: int, place: int, other_time: int, other_place: int) -> bool:
 
 
 @kernel
-def _full(w: World) -> bool:
-    """Return whether the next event might find no room for what it writes."""
+def _full(w: World, hour: int) -> int:
+    """Return which of the boundless tables, from 1, might have no room for what the next event writes, 0 = none.
+
+    Of a workload in pieces the tables of jobs are boundless too, and come after the others.
+    """
     n = w[0].loaded - w[0].first if w[0].batches else ALONE
-    full = (
-        w[0].caches + n + 1 > len(tables.caches(w))
-        or w[0].coming + n + 1 > len(tables.cell_coming(w))
-        or tables.counters(w)[0].last + 2 > len(tables.spends(w))
-        or w[0].heap + 4 * n + 8 > len(tables.heap(w))
-    )
+    if w[0].caches + n + 1 > len(tables.caches(w)):
+        return 1
+    if w[0].coming + n + 1 > len(tables.cell_coming(w)):
+        return 2
+    if tables.counters(w)[0].last + 2 > len(tables.spends(w)):
+        return 3
+    if w[0].heap + 4 * n + 8 > len(tables.heap(w)):
+        return 4
+    if hour + 2 > len(tables.refusals(w)):
+        return 5
     if w[0].streamed == 0 or w[0].batches == 0:
-        return full
-    return (
-        full
-        or w[0].pool + n + 1 > len(tables.pool(w))
+        return 0
+    full = (
+        w[0].pool + n + 1 > len(tables.pool(w))
         or w[0].members + n + 1 > len(tables.members(w))
         or w[0].jobs + n + 1 > len(tables.jobs(w))
         or w[0].starting + n + 1 > len(tables.starting(w))
         or w[0].duplicates + n + 1 > len(tables.duplicates(w))
         or w[0].entries + n + 1 > len(tables.line(w))
     )
+    return 6 if full else 0
 
 
 @loop
 def happen(w: World, decide: Any, longest: int, stop: int) -> int:
-    """Let everything happen before ``stop``, always the smallest next; pause where there may be no room for it.
+    """Let everything happen before ``stop``, always the smallest next; pause where a table may have no room for it.
 
-    Of a workload in pieces, pause where the next request is not there yet.
+    Returns which of the boundless tables that is, from 1; OVER, nothing is left to happen; of a workload in pieces
+    MORE, the next request is not there yet.
     """
-    n, loaded, heap, hours = w[0].requests, w[0].loaded, tables.heap(w), len(tables.refusals(w))
+    n, loaded, heap = w[0].requests, w[0].loaded, tables.heap(w)
     arrive, follows, arrival = asked.arrive(w), asked.follows(w), w[0].arrival
     while True:
         while arrival < loaded and follows[arrival] >= 0:
@@ -153,8 +161,9 @@ def happen(w: World, decide: Any, longest: int, stop: int) -> int:
             return OVER
         if time >= stop:
             return OVER
-        if _full(w) or (time + longest) // 3_600_000 + 2 > hours:
-            return FULL
+        full = _full(w, (time + longest) // 3_600_000)
+        if full:
+            return full
         w[0].now = time
         if heaped:
             what, payload, request = heap[0, 2], heap[0, 3], request_of(heap[0, 1], n)
@@ -185,9 +194,8 @@ def run(trace: Trace, plan: Plan, rules: Rules, physics: Physics, *, stop: int =
     if memory.w[0].last_use:
         _count_contexts(memory.w)
     longest = max(rules.client.timeout, int(memory.w[0].flex_timeout), 0)
-    while happen(memory.w, decide, longest, FOREVER if stop == NEVER else stop) == FULL:
-        for name in _BOUNDLESS:
-            memory.grow(name)
+    while full := happen(memory.w, decide, longest, FOREVER if stop == NEVER else stop):
+        memory.grow(_BOUNDLESS[full - 1])
     if stop != NEVER:
         return _ledger(trace, memory, rules)
     written.close(memory.w, int(memory.tables["metered_arrived"].max(initial=0)))

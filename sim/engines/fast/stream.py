@@ -7,7 +7,7 @@ import numpy as np
 from sim.engines.conservation import Account
 from sim.engines.fast import written
 from sim.engines.fast.decide import compiled
-from sim.engines.fast.engine import FOREVER, FULL, happen
+from sim.engines.fast.engine import FOREVER, OVER, happen
 from sim.engines.fast.window import ALL_CAME, Window
 from sim.engines.parts import Part
 from sim.engines.physics import Physics
@@ -76,7 +76,7 @@ class Stream:
 
     def _happen(self, window: Window) -> None:
         longest = max(self._rules.client.timeout, int(window.w[0].flex_timeout), 0)
-        while happen(window.w, self._decide, longest, FOREVER) == FULL:
+        while happen(window.w, self._decide, longest, FOREVER) > OVER:
             window.make_room()
         window.note_ends()
 
