@@ -244,8 +244,10 @@ class _Groups(NamedTuple):
         entries = book.periods(model)
         for instant in (int(at.min()), int(at.max())):
             book.entry(model, instant)  # raises where a call lies before or after the book's prices
-        period = np.searchsorted([e.valid_from for e in entries], at, side="right") - 1
         limits = np.array([_NO_LIMIT if e.long_over is None else e.long_over for e in entries], dtype=np.int64)
+        if len(entries) == 1:
+            return cls(entries, (size > limits[0]) * len(Mode) + mode)
+        period = np.searchsorted([e.valid_from for e in entries], at, side="right") - 1
         tier = size > limits[period]
         return cls(entries, (period * len(TIERS) + tier) * len(Mode) + mode)
 
@@ -264,8 +266,11 @@ def _totals(code: npt.NDArray[np.int64], tokens: Ints, groups: int) -> list[int]
         return [0] * groups
     if int(tokens.max()) * tokens.size < _SAFE:
         sums = np.zeros(groups, dtype=np.int64)
+        if code.min() == (only := code.max()):
+            sums[only] = tokens.sum()
+            return sums.tolist()
         np.add.at(sums, code, tokens)
-        return [int(x) for x in sums]
+        return sums.tolist()
     totals = [0] * groups
     for group, count in zip(code.tolist(), tokens.tolist(), strict=True):
         totals[group] += count

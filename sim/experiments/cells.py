@@ -95,6 +95,7 @@ def jobs_of(ledger: Ledger) -> dict[str, int]:
 
 def binding_of(ledger: Ledger) -> Binding:
     """Return what stood in the way of a ledger's requests; of one that was cut, what had by the horizon."""
+    done = ledger.done_mask
     rows = zip(ledger.limit_kind.tolist(), ledger.limit_hour.tolist(), ledger.limit_count.tolist(), strict=True)
     return Binding(
         start_ms=ledger.start_ms,
@@ -107,7 +108,7 @@ def binding_of(ledger: Ledger) -> Binding:
         forbidden=exact_sum(ledger.forbidden),
         backoff_ms=exact_sum(ledger.backoff),
         queued_ms=exact_sum(ledger.queued),
-        served=tuple(np.bincount(ledger.mode[ledger.done_mask], minlength=len(Mode)).tolist()),
+        served=tuple(np.bincount(ledger.mode[done] if not done.all() else ledger.mode, minlength=len(Mode)).tolist()),
     )
 
 

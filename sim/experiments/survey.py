@@ -111,18 +111,17 @@ def _assert_fits(scenario: Scenario, pair: Pair, trace: Trace) -> None:
 def _excess(pair: Pair, trace: Trace) -> Iterator[Excess]:
     """Yield how many requests each limit never holds, of those in force at their arrival."""
     epochs, rules, batch = pair.rules.epochs, pair.rules.batch, pair.plan.batch
-    batched = _batched(pair.plan, trace)
-    at = _epochs(pair, trace)
     inline = batch is not None and batch.inline == 1
     in_job = rules.inline_tokens if inline else rules.job_tokens
-    one = np.ones_like(trace.prompt)
     for limit, of_batch, size, holds in (
-        ("requests a minute", False, one, [_at_once(epoch, epoch.quota.requests) for epoch in epochs]),
+        ("requests a minute", False, 1, [_at_once(epoch, epoch.quota.requests) for epoch in epochs]),
         ("tokens a minute", False, trace.prompt, [_at_once(epoch, epoch.quota.tokens) for epoch in epochs]),
         ("enqueued tokens", True, trace.prompt, [epoch.enqueued_tokens for epoch in epochs]),
         (f"tokens in {'an inline job' if inline else 'a job'}", True, trace.prompt, [in_job] * len(epochs)),
     ):
-        most = np.array(holds, dtype=np.int64)[at]
+        if set(holds) == {UNLIMITED}:
+            continue
+        most, batched = np.array(holds, dtype=np.int64)[_epochs(pair, trace)], _batched(pair.plan, trace)
         over = (batched == of_batch) & (most != UNLIMITED) & (size > most)
         if np.any(over):
             yield Excess(limit, of_batch, int(most[over].min()), int(np.count_nonzero(over)))
@@ -130,6 +129,8 @@ def _excess(pair: Pair, trace: Trace) -> Iterator[Excess]:
 
 def _overspent(pair: Pair, trace: Trace) -> int:
     """Return how many calls weigh more than the spend limit, in the cheapest tier that they are tried in."""
+    if all(epoch.quota.spend == UNLIMITED for epoch in pair.rules.epochs):
+        return 0
     mode = Mode.FLEX if pair.plan.flex else Mode.PRIORITY if pair.plan.kind == "priority" else Mode.STANDARD
     at, called = _epochs(pair, trace), ~_batched(pair.plan, trace)
     count = 0

@@ -52,8 +52,12 @@ def uniforms(seed: int, replication: int, name: str, purpose: str, stop: int, st
     >>> bool(np.all(few == many[:3]))
     True
     """
-    whole = (_raw(seed, replication, name, purpose, stop, start) >> np.uint64(12)).astype(np.float64)
-    return whole * 2.0**-52 + 2.0**-53
+    draws = _raw(seed, replication, name, purpose, stop, start)
+    draws >>= np.uint64(12)
+    whole = draws.astype(np.float64)
+    whole *= 2.0**-52
+    whole += 2.0**-53
+    return whole
 
 
 def _raw(seed: int, replication: int, name: str, purpose: str, stop: int, start: int = 0) -> npt.NDArray[np.uint64]:
@@ -104,8 +108,9 @@ class Luck(NamedTuple):
         return self._whole("weather", "weather", WEATHER)
 
     def _whole(self, name: str, purpose: str, stop: int, start: int = 0) -> Ints:
-        shift = np.uint64(64 - DRAW_BITS)
-        return (_raw(self.seed, self.replication, name, purpose, stop, start) >> shift).astype(np.int64)
+        draws = _raw(self.seed, self.replication, name, purpose, stop, start)
+        draws >>= np.uint64(64 - DRAW_BITS)
+        return draws.view(np.int64)  # all below the sign
 
 
 class Flow(NamedTuple):
