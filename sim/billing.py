@@ -69,7 +69,10 @@ class Bill(NamedTuple):
 
     def by_line(self) -> dict[LineName, Fraction]:
         """Return the dollars of each kind of line, zero where nothing was used."""
-        return {name: sum((x.usd for x in self.lines if x.line == name), Fraction(0)) for name in LINES}
+        dollars = dict.fromkeys(LINES, Fraction(0))
+        for line in self.lines:
+            dollars[line.line] += line.usd
+        return dollars
 
 
 def decimal_text(usd: Fraction) -> str:

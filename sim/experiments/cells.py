@@ -20,13 +20,13 @@ _ABOUT = ("models", "start_ms")  # of a ledger, besides its columns
 
 def measure(ledger: Ledger, trace: Trace, pair: Pair, book: Book, replication: int) -> Cell:
     """Return the cell of a pair's ledger on one realisation."""
-    bill = rate(ledger, book, pair.arm.terms)
+    lines = rate(ledger, book, pair.arm.terms).by_line()
     return Cell(
         strategy=pair.arm.name,
         model=pair.model,
         replication=replication,
-        total_usd=bill.total,
-        lines_usd={str(name): usd for name, usd in bill.by_line().items()},
+        total_usd=sum(lines.values(), Fraction(0)),
+        lines_usd={str(name): usd for name, usd in lines.items()},
         streams=tuple(
             stream_of(ledger, name, requests_of(trace.stream, number), trace.patience, trace.thinking)
             for number, name in enumerate(trace.streams)

@@ -117,9 +117,13 @@ def _full(w: World, hour: int) -> int:
         return 4
     if hour + 2 > len(tables.refusals(w)):
         return 5
-    if w[0].streamed == 0 or w[0].batches == 0:
-        return 0
-    full = (
+    return 6 if w[0].streamed and w[0].batches and _full_of_jobs(w, n) else 0
+
+
+@kernel
+def _full_of_jobs(w: World, n: int) -> bool:
+    """Return whether a table of jobs might have no room for as many rows."""
+    return (
         w[0].pool + n + 1 > len(tables.pool(w))
         or w[0].members + n + 1 > len(tables.members(w))
         or w[0].jobs + n + 1 > len(tables.jobs(w))
@@ -127,7 +131,6 @@ def _full(w: World, hour: int) -> int:
         or w[0].duplicates + n + 1 > len(tables.duplicates(w))
         or w[0].entries + n + 1 > len(tables.line(w))
     )
-    return 6 if full else 0
 
 
 @loop
