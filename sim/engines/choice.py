@@ -25,8 +25,8 @@ class Engine(Protocol):
 
 
 # Requests times strategies from which the compiled engine is the faster way: measured, the reference does some 60,000 a
-# second; loading compiled kernels takes some 3 s, compiling them some 40 s.
-REPAYS_WARM = 200_000
+# second; loading compiled kernels takes half a second to a second, compiling them some 40 s.
+REPAYS_WARM = 60_000
 REPAYS_COLD = 3_000_000
 _MOST = 2**62  # what 64-bit arithmetic is trusted with
 _MOST_PARAMS = 8  # integers of a strategy's parameters
