@@ -34,7 +34,7 @@ class Sketch:
 
     >>> few = Sketch.of(np.array([10, 20, 30, 1000]))
     >>> len(few), few.total, few.quantile(0.5), round(few.quantile(1.0))
-    (4, 1060, 25.0, 999)
+    (4, 1060, 25.0, 996)
     """
 
     counts: Ints  # (buckets,)

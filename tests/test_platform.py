@@ -534,7 +534,8 @@ def test_a_lost_reply_doubles_the_jobs_of_a_request(chance, jobs, monkeypatch):
     """A request may stand in as many jobs as it has attempts, and in twice as many where replies get lost."""
     seen = []
     monkeypatch.setattr("sim.experiments.simulate.prepare", lambda *asked: seen.append(asked[2]))
-    monkeypatch.setattr("sim.experiments.simulate.reference", lambda *_: None)
+    monkeypatch.setattr("sim.experiments.simulate.uncovered", lambda *_: "")
+    monkeypatch.setattr("sim.experiments.simulate.engine_of", lambda _: lambda *_: None)
     made = scenario("batch", "none", sets=(f"service.batch.lost_reply_chance={chance}",))
     for pair in pairs_of(made, None):
         ledger_of(pair, sim.realise(made))

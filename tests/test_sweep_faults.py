@@ -148,13 +148,13 @@ def test_a_driver_killed_while_it_mends_can_be_resumed(plan, tmp_path, hurt):
 def test_what_was_saved_before_a_fault_is_not_computed_again(plan, tmp_path, monkeypatch):
     """A resumed sweep computes what is missing only."""
     computed = []
-    whole = items.Bench._rows
+    whole = items.Bench._cell
 
-    def counted(self, item, member, **options):
+    def counted(self, item, member):
         computed.append((item, member))
-        return whole(self, item, member, **options)
+        return whole(self, item, member)
 
-    monkeypatch.setattr(items.Bench, "_rows", counted)
+    monkeypatch.setattr(items.Bench, "_cell", counted)
 
     def stop(done, _):
         if done == 2:

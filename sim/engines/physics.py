@@ -56,7 +56,7 @@ def prepare(trace: Trace, service: Service, attempts: int, *, home: Ints | None 
         slowness=_slowness(trace.slowness, service.slowness_cv),
         retention_ms=_retention(trace.retention, service.implicit.retention),
         turnaround_ms=_turnarounds(trace.turnaround, service.batch.turnaround, attempts),
-        cell=cells(service.implicit, trace.route, trace.home if home is None else home),
+        cell=cells(service.implicit, trace, home),
         queueing_ms=_queueing(trace.queueing, service.flex.queueing),
         overload=episodes(service.overload, int(trace.weather[0]), until),
         slow=episodes(service.batch.slow, int(trace.weather[1]), until),
@@ -79,13 +79,13 @@ def first_requests(trace: Trace, physics: Physics, count: int) -> tuple[Trace, P
 _OF_REQUESTS = ("slowness", "retention_ms", "cell", "queueing_ms")
 
 
-def cells(implicit: ImplicitService, route: Ints, home: Ints) -> Ints:
+def cells(implicit: ImplicitService, trace: Trace, home: Ints | None = None) -> Ints:
     """Return the (n,) serving cells: with the chance ``affinity`` that of the conversation, else any alike.
 
-    ``route`` are the (n,) draws of the requests, ``home`` those of the first requests of their conversations. One draw
-    serves both: its hash says whether the request stays with its conversation, itself says where it goes.
+    One draw serves both: its hash says whether the request stays with its conversation, itself says where it goes.
+    ``home`` are the (n,) draws of the first requests of their conversations, if the trace lacks some of these.
     """
-    return _cells(route, home, implicit.cells, implicit.affinity)
+    return _cells(trace.route, trace.home if home is None else home, implicit.cells, implicit.affinity)
 
 
 @once

@@ -123,7 +123,7 @@ def main() -> None:
             digests.add(digest)
             begin, ratio = clock.first - clock.begun, clock.rate / rates["this process"]
             print(
-                f"{name:14}{clock.cells:6,} cells{clock.rate:10.1f} a second{ratio:7.2f} x one{begin:8.1f} s to the first"
+                f"{name:14}{clock.cells:6,} cells{clock.rate:9.1f}/s{ratio:7.2f} x one, the first after {begin:.1f} s"
             )
         assert len(digests) == 1, "the results differ"
         print("the results are the same bytes")
