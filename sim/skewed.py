@@ -1,0 +1,118 @@
+"""Intervals of a mean that hold for bills: where few replications carry much of the mean, a t interval errs."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from scipy.special import stdtrit
+
+from sim.stats import LEVEL, Interval, Number
+
+__all__ = ["bill_difference", "bill_interval", "hard_to_cover"]
+
+FEWEST = 30  # replications from which the interval covered 93 to 97 % of all laws that it was tried on
+_WIDENS = 0.4  # see bill_interval
+_WARNS, _WARNS_FEW = 0.5, 0.4  # skewness / sqrt(n), from FEWEST replications on and below
+
+
+class _Moments(NamedTuple):
+    """A sample of at least two values, by what an interval needs of it."""
+
+    n: int
+    mean: float
+    error: float  # the standard error of the mean
+    lean: float  # skewness / sqrt(n)
+
+
+def bill_interval(values: Sequence[Number], level: float = LEVEL) -> Interval:
+    """Return the mean and an interval of it that allows for skewness, at no point narrower than Student's.
+
+    With ``T = (mean - mu) / se``, ``a = skewness / sqrt(n)`` and Hall's (1992) monotone transformation
+    ``h(T) = T + a T^2/3 + a^2 T^3/27 + a/6``, the bounds are those mu at which ``h(T) = ± t(n - 1)``, and never inside
+    of ``mean ± t(n - 1) se``. A sample understates how skewed its law is, so the tail on the long side is cut at
+    ``(1 - level)/2 exp(-(a/0.4)^2)``. The constant is this module's own, the best of three tried for coverage; it moves
+    nothing where ``a`` is small. From 30 replications on, 93 to 97 % of lognormal bills up to sigma 1.5 are covered, of
+    exponential and of normal ones: ``tests/test_skewed.py`` has the table, next to the intervals that this one was
+    chosen among. Where it does not reach, :func:`hard_to_cover` says so.
+
+    One value has no interval; values that are all the same have one of width 0; two are too few for a skewness. The
+    order of the values changes no bit of the result.
+
+    >>> [round(end, 2) for end in bill_interval([1.0, 1.0, 2.0, 2.0, 3.0, 9.0])]
+    [3.0, -0.18, 16.53]
+    """
+    if not values:
+        raise ValueError("no values: a mean needs at least one")
+    exact = [float(value) for value in values]
+    if not all(math.isfinite(value) for value in exact):
+        raise ValueError(f"a mean needs finite values, got {next(x for x in exact if not math.isfinite(x))}")
+    if len(exact) == 1:
+        return Interval(exact[0])
+    if min(exact) == max(exact):
+        return Interval.around(exact[0], 0.0)
+    return _around(_moments(exact), level)
+
+
+def _around(sample: _Moments, level: float) -> Interval:
+    tail = (1 - level) / 2
+    near = -float(stdtrit(sample.n - 1, tail))
+    far = -float(stdtrit(sample.n - 1, tail * math.exp(-((sample.lean / _WIDENS) ** 2))))
+    below, above = (near, far) if sample.lean > 0 else (far, near)
+    down = max(near, _untransformed(below, sample.lean))
+    up = max(near, -_untransformed(-above, sample.lean))
+    return Interval(sample.mean, sample.mean - down * sample.error, sample.mean + up * sample.error)
+
+
+def _untransformed(q: float, lean: float) -> float:
+    """Return T with ``h(T) = q``: ``3/a (cbrt(1 + a (q - a/6)) - 1)``, and q where there is no skewness."""
+    if abs(lean) < 1e-9:
+        return q
+    return 3 / lean * (math.cbrt(1 + lean * (q - lean / 6)) - 1)
+
+
+def _moments(values: list[float]) -> _Moments:
+    """Return the moments of values that are not all the same; exact sums, so no order of them shows."""
+    n, widest = len(values), max(map(abs, values))
+    scaled = [value / widest for value in values]  # the third power of a small number would underflow
+    mean = math.fsum(scaled) / n
+    apart = [value - mean for value in scaled]
+    second = math.fsum(x * x for x in apart) / n
+    third = math.fsum(x * x * x for x in apart) / n
+    lean = third / second**1.5 / math.sqrt(n) if n > 2 else 0.0
+    within = min(max(mean * widest, min(values)), max(values))
+    return _Moments(n, within, math.sqrt(second / (n - 1)) * widest, lean)
+
+
+def bill_difference(a: Sequence[Number], b: Sequence[Number], level: float = LEVEL) -> Interval:
+    """Return the mean of ``a[i] - b[i]`` and its interval; with common random numbers replications are pairs.
+
+    >>> bill_difference([3.0, 5.0], [1.0, 3.0])
+    Interval(mean=2.0, lo=2.0, hi=2.0)
+    """
+    return bill_interval([Fraction(x) - Fraction(y) for x, y in zip(a, b, strict=True)], level)
+
+
+def hard_to_cover(values: Sequence[Number]) -> str | None:
+    """Return a warning where even :func:`bill_interval` may cover less than it says.
+
+    That is where ``|skewness| / sqrt(n)`` is above 0.5, or above 0.4 with fewer than 30 replications. Of 30 lognormal
+    bills of sigma 2, of which 92 % are covered, about 70 % are warned of; of 30 exponential ones, of which 97 % are,
+    about 4 %. More replications bring the ratio down with their root, if the law has a third moment at all.
+
+    >>> hard_to_cover([1.0] * 9 + [9.0])
+    'skewness +2.7 over 10 replications: a 95 % interval of the mean may cover less than that; use at least 80'
+    """
+    exact = [float(value) for value in values]
+    if len(exact) < 3 or min(exact) == max(exact):
+        return None
+    sample = _moments(exact)
+    if abs(sample.lean) <= (_WARNS if sample.n >= FEWEST else _WARNS_FEW):
+        return None
+    skew = sample.lean * math.sqrt(sample.n)
+    # a ratio of 0.3 leaves room for a skewness that grows as the sample does
+    needed = max(FEWEST, math.ceil((skew / 0.3) ** 2))
+    return (
+        f"skewness {skew:+.1f} over {sample.n} replications: a 95 % interval of the mean may cover less than that; "
+        f"use at least {max(needed, sample.n + 1)}"
+    )
