@@ -152,6 +152,12 @@ def hard_to_cover(values: Sequence[Number]) -> str | None:
     bills of sigma 2, of which 92 % are covered, about 70 % are warned of; of 30 exponential ones, of which 97 % are,
     about 4 %. More replications bring the ratio down with their root, if the law has a third moment at all.
 
+    No sample warns of what it has not seen. Of eight shipped scenarios, resampled from 300 to 1,500 replications, the
+    means of 35 bills in 37 were covered 94 to 98 % of the time by 30 replications. The other two are several times dearer
+    once in 12 to 20 replications: 30 covered them 77 and 84 % of the time, 100 covered them 94 and 99 %, and samples
+    without the dear ones looked perfectly even. By the rule of three, n replications miss what happens once in n/3
+    but one time in twenty.
+
     >>> hard_to_cover([1.0] * 9 + [9.0])
     'skewness +2.7 over 10 replications: a 95 % interval of the mean may cover less than that; use at least 80'
     """

@@ -25,6 +25,13 @@ def _summed(parts):
     return lambda u: law(u.reshape(*u.shape[:-1], -1, parts)).sum(axis=-1), parts * mean
 
 
+def _rare(u):
+    """A bill of 1 that once in twenty is twice as dear."""
+    dear = u < 0.05
+    noise = ndtri(np.where(dear, u / 0.05, (u - 0.05) / 0.95))
+    return np.where(dear, 2 + 0.2 * noise, 1 + 0.03 * noise)
+
+
 LAWS = {
     "normal": (lambda u: 10 + 3 * ndtri(u), 10.0),
     "exponential": (lambda u: -np.log1p(-u), 1.0),
@@ -40,6 +47,7 @@ LAWS = {
         1 + 0.2 * math.exp(0.5),
     ),
     "sum of ten lognormal(1.5)": _summed(10),
+    "rare": (_rare, 1.05),
 }
 PARTS = {"sum of ten lognormal(1.5)": 10}
 

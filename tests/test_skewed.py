@@ -91,6 +91,15 @@ def test_bills_that_are_covered_are_seldom_warned_of():
     assert warned("lognormal(1)", 100) < 0.2
 
 
+def test_a_sample_does_not_warn_of_what_it_has_not_seen():
+    """Of bills that are double once in twenty 30 miss the dear ones too often, unwarned; 100 do not."""
+    draws, truth = sample("rare", (MACRO, 30), 9)
+    missed = [row for row in draws.tolist() if not bill_interval(row).lo <= truth <= bill_interval(row).hi]
+    assert len(missed) > binom.ppf(1 - 5e-7, MACRO, 0.07)
+    assert sum(hard_to_cover(row) is None for row in missed) > 0.9 * len(missed)
+    assert covered("rare", 100, 9) * MACRO >= binom.ppf(5e-7, MACRO, 0.93)
+
+
 def test_the_bounds_are_where_halls_transformation_meets_the_quantiles_of_t():
     """The long side restates ``h(T) = -t`` at its widened tail; the other one is Student's where that is wider."""
     values = [1.0, 1.0, 2.0, 2.0, 3.0, 9.0]

@@ -17,7 +17,7 @@ from sim.stopping import Measure, look
 
 MACRO = 1_000
 SEED = 1965
-CASES = [("normal", 0.05, 1_000), ("exponential", 0.10, 2_000), ("lognormal(1)", 0.20, 2_000)]
+CASES = [("normal", 0.03, 1_000), ("exponential", 0.10, 2_000), ("lognormal(1)", 0.20, 2_000), ("rare", 0.03, 1_000)]
 LONG = [("lognormal(1)", 0.10, 4_000), ("lognormal(1.5)", 0.20, 6_000)]
 
 
@@ -74,22 +74,34 @@ def test_the_textbook_rule_covers_less(monkeypatch):
     assert not in_band(covered)
 
 
+def test_a_lower_floor_stops_before_the_rare_and_dear_has_been_seen():
+    """The negative control: from 30 replications, a bill that is double once in twenty is stopped on and missed."""
+    draws, truth = sample("rare", (MACRO, 1_000), SEED)
+    covered = 0
+    for row in draws.tolist():
+        n = 30
+        while (seen := look([Measure("cost", row[:n])], 0.03, floor=30, ceiling=1_000)).more:
+            n += seen.more
+        covered += seen.intervals["cost"].lo <= truth <= seen.intervals["cost"].hi
+    assert not in_band(covered)
+
+
 def test_a_run_stops_only_when_its_widest_measure_is_narrow():
     """With two costs and their difference, the difference keeps the run going where it is asked to its own mean."""
-    base = [100.0 + x for x in sample("exponential", (60,), 2)[0]]
-    other = [x - 1.0 + y for x, y in zip(base, sample("normal", (60,), 3)[0] - 10, strict=True)]
+    base = [100.0 + x for x in sample("exponential", (120,), 2)[0]]
+    other = [x - 1.0 + y for x, y in zip(base, sample("normal", (120,), 3)[0] - 10, strict=True)]
     saving = [x - y for x, y in zip(base, other, strict=True)]
     costs = [Measure("base", base), Measure("other", other)]
     assert look(costs, 0.02).reached
     own = look([*costs, Measure("saving", saving)], 0.02)
-    assert (own.reached, own.widest, own.more) == (False, "saving", 60)
+    assert (own.reached, own.widest, own.more) == (False, "saving", 120)
     of_base = look([*costs, Measure("saving", saving, unit=np.mean(base))], 0.02)
     assert of_base.reached
 
 
 def test_widths_restate_the_interval():
     """A width is the longer half of the interval over the mean, or over the unit."""
-    values = sample("exponential", (40,), 5)[0].tolist()
+    values = sample("exponential", (140,), 5)[0].tolist()
     found = bill_interval(values)
     seen = look([Measure("a", values), Measure("b", values, unit=10)], 0.5)
     assert seen.widths == pytest.approx({"a": (found.hi - found.mean) / found.mean, "b": (found.hi - found.mean) / 10})
@@ -112,8 +124,8 @@ def test_a_run_is_never_shorter_than_its_floor_nor_longer_than_its_ceiling(floor
 
 def test_a_mean_of_zero_has_no_relative_precision_until_it_is_exact():
     """Values around zero run to the ceiling; values that are all zero are known."""
-    assert look([Measure("saving", [-1.0, 1.0] * 15)], 0.02).widths == {"saving": math.inf}
-    assert look([Measure("saving", [0.0] * 30)], 0.02).reached
+    assert look([Measure("saving", [-1.0, 1.0] * 50)], 0.02).widths == {"saving": math.inf}
+    assert look([Measure("saving", [0.0] * 100)], 0.02).reached
 
 
 @pytest.mark.parametrize(
@@ -121,7 +133,7 @@ def test_a_mean_of_zero_has_no_relative_precision_until_it_is_exact():
     [
         ([Measure("a", [1.0])], 0.0, {}, "between 0 and 1, got 0"),
         ([Measure("a", [1.0])], 0.1, {"floor": 1}, "got 1 and 10000"),
-        ([Measure("a", [1.0])], 0.1, {"ceiling": 20}, "got 30 and 20"),
+        ([Measure("a", [1.0])], 0.1, {"ceiling": 20}, "got 100 and 20"),
         ([Measure("a", [1.0]), Measure("b", [])], 0.1, {}, r"got \[0, 1\] values"),
         ([Measure("a", [1.0]), Measure("a", [1.0])], 0.1, {}, "names of their own"),
         ([], 0.1, {}, "names of their own"),
