@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sim.skewed import bill_interval
+from sim.skewed import ENOUGH, bill_interval
 from sim.stats import LEVEL, Interval, Number
 
 __all__ = ["CEILING", "FLOOR", "Look", "Measure", "look"]
 
-FLOOR = 100  # replications before the first look, of which 95 % of runs see what happens once in 33
+FLOOR = ENOUGH  # replications before the first look
 CEILING = 10_000
 _SPARE = 1.05  # more than the forecast, so that one more look is mostly the last
 _LEAST_STEP = 1.1  # looks are far apart: the more often one looks, the more often luck says stop

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from pydantic_core import PydanticCustomError
 
 from sim.errors import InputError, Problem, nearest
-from sim.skewed import bill_interval, bill_saving, hard_to_cover
+from sim.skewed import ENOUGH, bill_interval, bill_saving, hard_to_cover
 from sim.stats import LEVEL, Interval, Number
 from sim.units import as_duration
 
@@ -140,7 +140,11 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    requirements: Sequence[Requirement], evidence: Mapping[str, Evidence], confidence: float = LEVEL
+    requirements: Sequence[Requirement],
+    evidence: Mapping[str, Evidence],
+    confidence: float = LEVEL,
+    *,
+    least: int = ENOUGH,
 ) -> Judgement:
     """Return the verdicts: pass where the whole interval meets the limit, fail where none of it does, else undecided.
 
@@ -152,20 +156,26 @@ def judge(
     runs of 30, 50 and 100 replications, passed: of normal bills 2.8, 2.7 and 2.5 %, of exponential 2.7, 2.4 and 1.9, of
     lognormal(1) 4.8, 3.4 and 3.0, of lognormal(1.5) 6.7, 4.7 and 5.1: those come with a warning half of the time.
 
+    Fewer than ``least`` replications decide nothing: 30 of a bill that is double once in twenty see none of the dear
+    ones a fifth of the time, and no interval knows of what no replication met. Where nothing is random, hand in 1.
+
     The half-width shrinks with the root of n: as many replications decide as bring the limit out of the interval, if
     the estimate stays where it is; half of the time it moves the wrong way. They include those that have run.
     """
     if not requirements or not 0 < confidence < 1:
         raise ValueError(f"needs a requirement and a confidence of (0, 1), got {len(requirements)} and {confidence}")
     level = 1 - (1 - confidence) / len(requirements)
-    verdicts = [_verdict(one, evidence[one.measure], level) for one in requirements]
+    verdicts = [_verdict(one, evidence[one.measure], level, least) for one in requirements]
     outcomes = {verdict.outcome for verdict in verdicts}
     outcome: Outcome = "fail" if "fail" in outcomes else "undecided" if "undecided" in outcomes else "pass"
     return Judgement(outcome, verdicts, level)
 
 
-def _verdict(requirement: Requirement, evidence: Evidence, level: float) -> Verdict:
+def _verdict(requirement: Requirement, evidence: Evidence, level: float, least: int) -> Verdict:
     interval = evidence.interval(level)
+    if evidence.replications < least:
+        needed = max(least, evidence.least)
+        return Verdict(requirement, "undecided", interval, needed, evidence.warning)
     limit = float(requirement.limit)
     side = 1 if requirement.at_least else -1
     good, bad = (interval.lo, interval.hi) if requirement.at_least else (interval.hi, interval.lo)

@@ -31,8 +31,19 @@ def test_a_broken_requirement_passes_at_most_once_in_twenty(law, at_least):
     """T2: of 1,000 runs of 50 replications at most 5 % pass a mean that is just beyond its limit (seed 50)."""
     draws, truth = sample(law, (MACRO, 50), 50)
     wanted = [required("cost", truth, at_least=at_least)]
-    passed = sum(judge(wanted, {"cost": mean_of(row)}).outcome == "pass" for row in draws.tolist())
+    passed = sum(judge(wanted, {"cost": mean_of(row)}, least=2).outcome == "pass" for row in draws.tolist())
     assert passed <= MOST
+
+
+def test_too_few_replications_decide_nothing_however_even_they_look():
+    """T2: of bills that are double once in twenty 100 pass falsely at most 5 % of the time; 30 would more often."""
+    draws, truth = sample("rare", (MACRO, 100), 33)
+    wanted, rows = [required("cost", truth)], draws.tolist()
+    assert sum(judge(wanted, {"cost": mean_of(row)}).outcome == "pass" for row in rows) <= MOST
+    few = {"cost": mean_of(rows[0][:99])}
+    assert judge(wanted, few).verdicts[0][1:4:2] == ("undecided", 100)
+    hasty = sum(judge(wanted, {"cost": mean_of(row[:30])}, least=2).outcome == "pass" for row in rows)
+    assert hasty > MOST
 
 
 def family(seed, n=50, measures=10):
@@ -48,8 +59,10 @@ def test_of_many_broken_requirements_none_passes_nineteen_times_in_twenty():
     together = one_by_one = 0
     for run in runs:
         evidence = {name: mean_of(row) for name, row in run}
-        together += any(v.outcome == "pass" for v in judge(wanted, evidence).verdicts)
-        one_by_one += any(judge([one], {one.measure: evidence[one.measure]}).outcome == "pass" for one in wanted)
+        together += any(v.outcome == "pass" for v in judge(wanted, evidence, least=2).verdicts)
+        one_by_one += any(
+            judge([one], {one.measure: evidence[one.measure]}, least=2).outcome == "pass" for one in wanted
+        )
     assert together <= MOST < one_by_one
 
 
@@ -66,7 +79,7 @@ def test_a_saving_that_is_not_reached_passes_at_most_once_in_twenty(n):
     wanted = [required("saving", 0.25, at_least=True)]
     passed = 0
     for candidate, baseline in zip(*(part.tolist() for part in bills(n, n)), strict=True):
-        passed += judge(wanted, {"saving": saving_of(candidate, baseline)}).outcome == "pass"
+        passed += judge(wanted, {"saving": saving_of(candidate, baseline)}, least=2).outcome == "pass"
     assert passed <= MOST
 
 
@@ -88,10 +101,10 @@ def test_the_replications_named_decide_about_half_of_the_undecided_runs():
     wanted = [Requirement("cost", "cost", at_least=False, limit=Fraction(1.15 * truth), kind="number")]
     undecided = decided = 0
     for row in draws.tolist():
-        first = judge(wanted, {"cost": mean_of(row[:40])})
+        first = judge(wanted, {"cost": mean_of(row[:40])}, least=2)
         if first.outcome == "undecided" and first.needed is not None and first.needed <= 4_000:
             undecided += 1
-            decided += judge(wanted, {"cost": mean_of(row[: first.needed])}).outcome != "undecided"
+            decided += judge(wanted, {"cost": mean_of(row[: first.needed])}, least=2).outcome != "undecided"
     assert undecided > 100
     assert 0.40 <= decided / undecided <= 0.75
 
@@ -134,7 +147,7 @@ def test_the_number_that_would_decide_restates_the_root_of_n():
     assert judge(one, {"x": fixed(9.0, 11.0, 14.0)}).needed == 100 * 2**2
     assert judge(one, {"x": fixed(4.0, 9.0, 12.0)}).needed == 100 * 3**2
     assert judge(one, {"x": fixed(8.0, 10.0, 12.0)}).needed is None
-    assert judge(one, {"x": fixed(None, 11.0, None, n=20, least=59)}).needed == 59
+    assert judge(one, {"x": fixed(None, 11.0, None, n=20, least=59)}, least=2).needed == 59
     assert judge(one, {"x": fixed(10.5, 11.0, 12.0)}).needed is None
     two = [*one, Requirement("", "y", True, Fraction(10), "number")]
     both = judge(two, {"x": fixed(9.0, 11.0, 14.0), "y": fixed(8.0, 11.0, 14.0)})
@@ -146,8 +159,8 @@ def test_more_requirements_never_decide_more(mean, half, others):
     """Each further requirement widens every interval: what was undecided stays so, and nothing turns around."""
     evidence = {"x": Evidence(lambda level: Interval.around(mean, half * (1 + 10 * level)), 50)}
     one = Requirement("", "x", True, Fraction(-8), "number")
-    alone = judge([one], evidence).verdicts[0].outcome
-    among = judge([one] * (1 + others), evidence).verdicts[0].outcome
+    alone = judge([one], evidence, least=2).verdicts[0].outcome
+    among = judge([one] * (1 + others), evidence, least=2).verdicts[0].outcome
     assert among in {alone, "undecided"}
 
 
