@@ -5,6 +5,8 @@ has a warm-up, and the mean over its arrivals is unbiased, whatever its length.
 """
 
 import heapq
+import itertools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -105,6 +107,25 @@ def erlang_c(load, slots):
     """The chance to wait in an M/M/c: C = B / (1 - rho (1 - B)) (Gross-Harris 2.3)."""
     blocked = erlang_b(load, slots)
     return blocked / (1 - load / slots * (1 - blocked))
+
+
+def waits_longer(load, slots, wait):
+    """P(W > t) = C e^(-(c - a) t) in an M/M/c, t in mean services; 1 from load c on (Gross-Harris 2.3)."""
+    return erlang_c(load, slots) * math.exp(-(slots - load) * wait) if load < slots else 1.0
+
+
+def least_slots(load, wait, chance):
+    """The least c of an M/M/c in which at most this share waits longer: what a capacity search looks for."""
+    return next(c for c in itertools.count(1) if waits_longer(load, c, wait) <= chance)
+
+
+def greatest_load(slots, wait, chance):
+    """The greatest load of an M/M/c at which at most this share waits longer, by halving: the chance rises in it."""
+    low, high = 0.0, float(slots)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if waits_longer(middle, slots, wait) <= chance else (low, middle)
+    return low
 
 
 def picked(chances, generator):
