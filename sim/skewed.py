@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from scipy.optimize import brentq
 from scipy.special import stdtrit
 
 from sim.stats import LEVEL, Interval, Number
@@ -126,24 +127,14 @@ def bill_saving(candidate: Sequence[Number], baseline: Sequence[Number], level: 
 
 
 def _crossing(value: Callable[[float], float], start: tuple[float, float], step: float) -> float | None:
-    """Return where a function reaches 0, from a start ``(x, value)``; None if nowhere near. By the Illinois method."""
+    """Return where a function reaches 0, from a start ``(x, value)``; None if nowhere near."""
     (near, at_near), far = start, start[0] + step
     while (at_far := value(far)) * at_near > 0:
         near, at_near, step = far, at_far, 2 * step
         far += step
         if abs(far - start[0]) > _FAR:
             return None
-    while at_near and abs(far - near) > 1e-9 * max(1.0, abs(far)):
-        between = (near * at_far - far * at_near) / (at_far - at_near)
-        at_between = value(between)
-        if at_between * at_far <= 0:
-            near, at_near = far, at_far
-        else:
-            at_near /= 2
-        far, at_far = between, at_between
-        if at_far == 0:
-            break
-    return far
+    return float(brentq(value, near, far, rtol=1e-9)) if at_near else near
 
 
 def hard_to_cover(values: Sequence[Number]) -> str | None:
