@@ -7,7 +7,7 @@
 10000
 """
 
-from sim.billing import Bill, rate
+from sim.billing import rate
 from sim.errors import InputError, SimError
 from sim.experiments.montecarlo import run
 from sim.experiments.replay import replay
@@ -21,7 +21,6 @@ from sim.scenario import Scenario, load
 from sim.trace import Trace
 
 __all__ = [
-    "Bill",
     "InputError",
     "Ledger",
     "Result",

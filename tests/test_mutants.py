@@ -77,7 +77,7 @@ FAULTS = {
         "fast/engine.py", "if time >= stop:", "if time > stop:", FAST + "a_run_that_is_stopped_is_equal"
     ),
     "a table that grows forgets": Fault(
-        "fast/world.py", "            new[: len(old)] = old\n", "", FAST + "a_table_that_grows_under_way_is_equal"
+        "fast/record.py", "            new[: len(old)] = old\n", "", FAST + "a_table_that_grows_under_way_is_equal"
     ),
     # ---------------------------------------------------------------- laws, and the order of events
     "what begins comes before what ends": Fault(

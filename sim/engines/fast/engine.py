@@ -9,7 +9,8 @@ from sim.engines.fast.compile import kernel, loop
 from sim.engines.fast.decide import compiled
 from sim.engines.fast.ends import settle
 from sim.engines.fast.memory import World
-from sim.engines.fast.world import Memory, build
+from sim.engines.fast.record import Memory
+from sim.engines.fast.world import build
 from sim.engines.laws.order import BEGIN, Kind, rank, request_of
 from sim.engines.physics import Physics
 from sim.ledger import Ledger, Mode, Status

@@ -6,23 +6,15 @@ import numpy as np
 
 from sim.engines.fast import clock, implicit, tables, written
 from sim.engines.fast.compile import loop
+from sim.engines.fast.contexts import cacheable
 from sim.engines.fast.engine import ALONE
 from sim.engines.fast.memory import World
 from sim.engines.fast.moving import Moving
+from sim.engines.fast.record import Memory
 from sim.engines.fast.ring import Ring
 from sim.engines.fast.room import Room
 from sim.engines.fast.tables import RECORDS
-from sim.engines.fast.world import (
-    LIMITS,
-    Memory,
-    asked_of,
-    cacheable,
-    longest_wait,
-    metered_of,
-    of_plan,
-    of_rules,
-    service_of,
-)
+from sim.engines.fast.world import LIMITS, asked_of, longest_wait, metered_of, of_plan, of_rules, service_of
 from sim.engines.laws.order import request_of
 from sim.engines.physics import Physics, first_requests
 from sim.providers.rules import Rules

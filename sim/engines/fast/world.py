@@ -4,160 +4,28 @@ Rows that "cannot" exceed a bound are given room for it, which costs nothing unt
 bound, the loop stops before an event that could overflow, and goes on with twice the room.
 """
 
-from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from sim.engines.fast.compile import loop
+from sim.engines.fast.contexts import cuts
 from sim.engines.fast.decide import MOST_PARAMS
+from sim.engines.fast.record import FILLED, Memory, Service
 from sim.engines.fast.room import Room
 from sim.engines.fast.tables import RECORDS
 from sim.engines.physics import Physics
 from sim.ledger import Mode
 from sim.once import once
-from sim.providers.rules import NOT_OFFERED, Rules
+from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, BatchPlan, CachePlan, FlexPlan, Implicit, Plan
 from sim.trace import Ints, Trace
 from sim.units import HOUR
 
-__all__ = ["Memory", "build"]
+__all__ = ["LIMITS", "asked_of", "build", "longest_wait", "metered_of", "of_plan", "of_rules", "service_of"]
 
 LIMITS = 10  # kinds of refusals
-
-# tables that are filled row by row, with the number of the state that counts their rows
-_FILLED = {name: name for name in ("caches", "jobs", "members", "starting", "duplicates")} | {"line": "entries"}
-
-
-class State(NamedTuple):
-    """What changes with every event."""
-
-    now: int
-    epoch: int
-    arrival: int  # the next request that waits for nobody's answer
-    first: int  # request in memory
-    loaded: int  # requests that have been in memory so far
-    streamed: int  # 1: they come in pieces, and more are to come; 2: all have come
-    heap: int
-    coming: int
-    caches: int
-    jobs: int
-    members: int
-    starting: int
-    duplicates: int
-    entries: int  # in the line's pool
-    pool: int
-    head: int  # of the line, -1 = empty
-    tail: int
-    line_jobs: int
-    line_tokens: int
-    in_flight: int
-    queue_first: int
-    queue_last: int
-    opened: int  # listed in the open collection
-    open: int  # of these still in it
-    collection: int
-
-
-class Service(NamedTuple):
-    """The rules and the plan, as integers."""
-
-    requests: int  # or more than there are, where nobody knows yet: events of no request count as this one
-    takings: int  # jobs that a request may lead, one after another
-    horizon: int
-    plain: int  # whether nothing can refuse a standard call
-    implicit_met: int
-    implicit_block: int
-    implicit_at_arrival: int
-    implicit_refreshed: int
-    implicit_sightings: int
-    in_batch: int
-    recreate: int
-    flex_shed: int
-    overload_shed: int
-    overload_slowdown: int
-    refusal_ms: int
-    nodes: int
-    keeps: int  # whether it uses explicit caches
-    ttl: int
-    renew_on_use: int
-    renew_margin: int
-    idle: int
-    last_use: int
-    wait: int
-    pad_from: int
-    sightings: int
-    own_clock: int
-    shorten: int
-    delete_replaced: int
-    batches: int
-    size: int
-    window: int
-    every: int
-    poll: int
-    attempts: int
-    guard: int
-    inline: int
-    deduplicate: int
-    flex_attempts: int
-    flex_timeout: int
-    flex_guard: int
-    flex_fallback: int
-
-
-class Memory:
-    """The tables by name, which keeps them alive, and the record that leads kernels to them.
-
-    ``others`` are the names of tables that are kept elsewhere.
-    """
-
-    def __init__(self, tables: dict[str, Any], service: Service, room: Room, others: Iterable[str] = ()) -> None:
-        self.tables, self.room = tables, room
-        self._names = sorted([*tables, *others])
-        self.w = np.zeros(1, dtype=_record(tuple(self._names))).view(np.recarray)
-        self.w["head"] = self.w["tail"] = NEVER
-        self.w["loaded"] = service.requests
-        self._numbers = self.w.view(np.ndarray).view(np.int64)  # the same memory, for what is written at once
-        first = len(State._fields)
-        self._numbers[first : first + len(service)] = service
-        self.place()
-
-    def place(self) -> None:
-        """Write down where every table is now."""
-        ways = [number for name in self._names for number in self.way(name)]
-        self._numbers[-len(ways) :] = ways
-
-    def way(self, name: str) -> tuple[int, int]:
-        """Return where a table is, and its rows."""
-        table = self.tables[name]
-        # an array of records would describe every field of them first
-        return table.view(np.int64).__array_interface__["data"][0], len(table)
-
-    def grow(self, name: str) -> None:
-        """Give a table twice the room."""
-        self.reserve(name, 2 * len(self.tables[name]))
-        self.place()
-
-    def reserve(self, name: str, rows: int) -> None:
-        """Give a table room for so many rows; it may move."""
-        old = self.tables[name]
-        if rows > len(old):
-            new = np.zeros((max(rows, 2 * len(old)), *old.shape[1:]), dtype=old.dtype)
-            new[: len(old)] = old
-            self.tables[name] = new
-
-    def release(self) -> None:
-        """Leave the room to the next run; nothing may look at the tables any more."""
-        self.room.give_back({name: int(self.w[count][0]) * RECORDS[name].itemsize for name, count in _FILLED.items()})
-
-
-@cache
-def _record(tables: tuple[str, ...]) -> np.dtype[Any]:
-    """Return the record of a run: its state, its service, and where each table is."""
-    ways = [name + end for name in tables for end in ("_at", "_rows")]
-    return np.dtype([(name, np.int64) for name in (*State._fields, *Service._fields, *ways)])
 
 
 def _column(count: int, value: int = 0) -> Ints:
@@ -230,7 +98,7 @@ def _of_state(trace: Trace, plan: Plan, rules: Rules, physics: Physics, room: Ro
     submissions = n * len(physics.turnaround_ms) if plan.batch is not None else 0
     cells = (int(physics.cell.max(initial=0)) + 1) * k
     hours = (trace.horizon + longest_wait(plan, rules)) // HOUR + 64
-    rows = dict.fromkeys(_FILLED, submissions + 1) | {"caches": 2 * n + 64, "line": 3 * submissions + n + 64}
+    rows = dict.fromkeys(FILLED, submissions + 1) | {"caches": 2 * n + 64, "line": 3 * submissions + n + 64}
     callers = room.zeros("callers", max(n, 1), RECORDS["callers"])
     callers["target"] = callers["job"] = NEVER
     counters = room.zeros("counters", 2, RECORDS["counters"])
@@ -307,46 +175,6 @@ def _followers(follows: Ints) -> Ints:
     return found
 
 
-def cuts(trace: Trace, plan: Plan, rules: Rules) -> tuple[Ints, Ints]:
-    """Return the contexts that a plan may cache: the deepest of each request's prompt, and the next above each node.
-
-    The (n,) and (k,) columns hold -1 where there is none.
-    """
-    at_or_above, above = cacheable(trace, plan, rules)
-    if not len(at_or_above):
-        return _column(trace.requests, NEVER), above
-    return np.where(trace.leaf >= 0, at_or_above[np.maximum(trace.leaf, 0)], NEVER), above
-
-
-def cacheable(trace: Trace, plan: Plan, rules: Rules) -> tuple[Ints, Ints]:
-    """Return the (k,) next contexts that a plan may cache: at or above each node, and above it; -1 = none.
-
-    A context counts if it is long enough in some epoch.
-    """
-    k = len(trace.parent)
-    offered = [epoch.explicit_minimum for epoch in rules.epochs if epoch.explicit_minimum != NOT_OFFERED]
-    if plan.cache is None or not offered or not k:
-        return _column(k, NEVER), _column(k, NEVER)
-    least = min(offered)
-    if plan.cache.pad_from != NEVER:
-        least = min(least, plan.cache.pad_from)
-    bit = np.maximum(trace.context - 1, 0)
-    allowed = (plan.cache.populations >> bit) & 1 if plan.cache.populations >= 0 else np.ones(k, dtype=np.int64)
-    may = (trace.context > 0) & (allowed == 1) & (trace.depth >= least) & (trace.depth > 0)
-    at_or_above, above = _column(k, NEVER), _column(k, NEVER)
-    _look_up(trace.parent, may, at_or_above, above)
-    return at_or_above, above
-
-
-@loop
-def _look_up(parent: Ints, may: Any, at_or_above: Ints, above: Ints) -> None:
-    """Fill in the next context above each node; parents come first."""
-    for node in range(len(parent)):
-        if parent[node] >= 0:
-            above[node] = at_or_above[parent[node]]
-        at_or_above[node] = node if may[node] else above[node]
-
-
 def metered_of(n: int) -> dict[str, Any]:
     """Return what is known of n requests before they are asked."""
     never, rest = ("arrived", "sent", "done", "job"), ("model", "prompt", "cached", "cached_audio", "source")
@@ -367,6 +195,7 @@ def _is_plain(rules: Rules, physics: Physics) -> bool:
 
 
 def service_of(trace: Trace, plan: Plan, rules: Rules, physics: Physics) -> Service:
+    """Return the rules and the plan as the record has them."""
     implicit, cache, batch, flex = rules.implicit, plan.cache, plan.batch, plan.flex
     values: dict[str, Any] = {
         "requests": trace.requests,

@@ -7,7 +7,7 @@ import numpy as np
 from sim.engines.fast import explicit, tables
 from sim.engines.fast.compile import loop
 from sim.engines.fast.memory import World
-from sim.engines.fast.world import Memory
+from sim.engines.fast.record import Memory
 from sim.ledger import Mode
 from sim.trace import Ints
 
