@@ -20,7 +20,7 @@ from machine_cases import (
     stale_timer,
 )
 from shipped import FLASH
-from worlds import physics, plan, rules, world
+from worlds import implicit_rules, physics, plan, rules, world
 
 import sim
 from sim.engines.choice import chosen, engine_of, uncovered
@@ -111,6 +111,14 @@ def test_the_short_way_of_standard_calls_is_equal(case):
 def test_what_examples_seldom_meet_is_equal(case):
     """Given up in the queue; a cache that is not waited for, or over by a late clock; a back-off that a guard ends."""
     assert_same(case())
+
+
+def test_a_prefix_is_over_at_the_instant_of_its_end():
+    """A prefix of the service's own cache is hit up to the last ms of its life, and no longer, by either engine."""
+    for second, cached in ((39, 30), (40, 0)):
+        trace = world([0, second], depth=[30])
+        case = trace, plan("implicit"), rules(implicit=implicit_rules()), physics(trace, retention=40)
+        assert [run(*case).cached.tolist() for run in (fast, reference)] == [[0, cached]] * 2
 
 
 def instants_of(ledger):
