@@ -305,6 +305,15 @@ def test_a_skipped_hour_is_empty_and_a_repeated_one_lasts_two():
     assert expected(process, clock(20, "Europe/Berlin", back)) == pytest.approx(20)
 
 
+def test_two_hours_that_are_repeated_come_one_after_the_other_again():
+    """At Troll the clock goes back by two hours: 1, 2, 1, 2."""
+    back = clock(8, "Antarctica/Troll", dt.datetime(2026, 10, 24, 22, tzinfo=dt.UTC))  # midnight
+    edges, hours = hours_of_week(back)
+    sunday = 6 * 24
+    assert (hours - sunday).tolist() == [0, 1, 2, 1, 2, 3, 4, 5]
+    assert edges.tolist() == [hour * HOUR for hour in range(9)]
+
+
 def test_doubtful_wall_times_are_known():
     """A wall time that is skipped or repeated is doubtful; its neighbours are not."""
     berlin = clock(48, "Europe/Berlin", dt.datetime(2026, 3, 28, 12, tzinfo=dt.UTC))

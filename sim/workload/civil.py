@@ -1,6 +1,7 @@
 """Local wall time: which hour of the week an instant falls in, and when a time of day comes, as clocks change."""
 
 import datetime as dt
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -52,20 +53,30 @@ def daily(clock: Clock, time_of_day: int) -> list[tuple[int, dt.datetime]]:
 def hours_of_week(clock: Clock) -> tuple[Ints, Ints]:
     """Return the (m + 1,) edges in ms, from 0 to the horizon, and the (m,) hours of the local week, 0 = Monday 00:00.
 
-    An hour that the clock skips has no piece; one that it repeats lasts two hours.
+    An hour that the clock skips has no piece; one that it repeats lasts two hours, or comes again.
     """
-    midnights = days(clock)
-    edges: list[int] = []
-    for midnight, following in pairwise(midnights):
-        begin = since_start(clock, midnight)
-        if since_start(clock, following) - begin == DAY:
-            edges.extend(range(begin, begin + DAY, HOUR))
+    pieces: list[tuple[int, int]] = []
+    for midnight, following in pairwise(days(clock)):
+        begin, end = since_start(clock, midnight), since_start(clock, following)
+        if end - begin == DAY:
+            pieces += [(begin + hour * HOUR, midnight.weekday() * 24 + hour) for hour in range(24)]
         else:
-            edges.extend(since_start(clock, midnight + dt.timedelta(hours=hour)) for hour in range(24))
-    weekday = midnights[0].weekday()
-    hours = (np.arange(len(edges) - 1) + 24 * weekday) % (7 * 24)
-    # a skipped hour's edge lies behind its follower's; it is drawn back to it
-    ordered = np.minimum.accumulate(np.array(edges, np.int64)[::-1])[::-1]
-    clipped = np.clip(ordered, 0, clock.horizon)
+            pieces += _hours_between(clock, begin, end)
+    edges, hours = (np.array(column, np.int64) for column in zip(*pieces, strict=True))
+    clipped = np.append(np.clip(edges, 0, clock.horizon), clock.horizon)
     kept = np.diff(clipped) > 0
     return np.append(clipped[:-1][kept], clock.horizon), hours[kept]
+
+
+def _hours_between(clock: Clock, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the begin in ms and the hour of the week of each piece of a day on which the clock changes.
+
+    Clocks change by whole quarters of an hour: mostly by four of them, on Lord Howe Island by two, at Troll by eight.
+    """
+    before = -1
+    for at in range(begin, end, HOUR // 4):
+        local = (clock.start + dt.timedelta(milliseconds=at)).astimezone(clock.zone)
+        hour = local.weekday() * 24 + local.hour
+        if hour != before:
+            yield at, hour
+        before = hour
