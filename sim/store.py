@@ -30,7 +30,7 @@ from sim.ledger import Ledger
 from sim.parquet import write_ledger, write_rows
 from sim.providers import Terms
 
-__all__ = ["Record", "prepare", "save"]
+__all__ = ["Record", "folder_name", "prepare", "save"]
 
 SCHEMA = "gcsim.manifest/1"
 PACKAGES = ("gemini-cost-sim", "numpy", "scipy", "simpy", "pydantic", "duckdb")
@@ -87,7 +87,7 @@ def save(out: Path, record: Record) -> Path:
     :class:`InputError` where the disk refuses; then nothing of the run is left.
     """
     identity = _identity(record)
-    home = out / _folder_name(record.scenario)
+    home = out / folder_name(record.scenario)
     try:
         home.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
@@ -135,9 +135,9 @@ def _hash8(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _folder_name(name: str) -> str:
-    """Return a name that is one plain folder on any system."""
-    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
+def folder_name(name: str, other: str = "run") -> str:
+    """Return a name that is one plain folder on any system; ``other`` where nothing of it is left."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or other
 
 
 def _write(draft: Path, record: Record, manifest: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ def _write(draft: Path, record: Record, manifest: dict[str, Any]) -> None:
     _write_json(draft / "summary.json", record.summary)
     write_rows(draft / "replications.parquet", record.columns, record.rows)
     for (strategy, model, replication), ledger in record.ledgers.items():
-        name = f"{_folder_name(strategy)}-{_folder_name(model)}-{replication}"
+        name = f"{folder_name(strategy)}-{folder_name(model)}-{replication}"
         folder = _new_folder(draft / "ledgers", name)
         about = {"strategy": strategy, "model": model, "replication": str(replication)}
         terms = {"terms": record.terms[strategy], "book_terms": record.book_terms}

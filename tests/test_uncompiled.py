@@ -38,4 +38,4 @@ def test_every_line_of_the_kernels_is_executed(tmp_path):
 
 def test_compiled_kernels_stay_within_their_tables():
     """With numba's own bounds checks compiled in, the kernels raise no IndexError, and are equal to the reference."""
-    equality(1, NUMBA_BOUNDSCHECK="1")
+    assert " passed" in equality(1, NUMBA_BOUNDSCHECK="1")

@@ -9,6 +9,7 @@ from sim.cli.arguments import Arguments
 from sim.cli.study import (
     AsJson,
     Baseline,
+    BookName,
     EngineName,
     Keep,
     Out,
@@ -23,10 +24,10 @@ from sim.cli.study import (
     read_seed,
     refuse_contradictions,
     refuse_engine,
+    refuse_scenario,
 )
-from sim.errors import nearest
 from sim.experiments import montecarlo
-from sim.scenario import load, shipped
+from sim.scenario import load
 
 __all__ = ["run"]
 
@@ -38,7 +39,7 @@ def run(
     seed: Seed = None,
     sets: Sets = None,
     baseline: Baseline = None,
-    book: Annotated[str | None, typer.Option(metavar="BOOK", help="google, guide, or the path of a TOML file.")] = None,
+    book: BookName = None,
     out: Out = Path("results"),
     keep_requests: Keep = False,
     engine: EngineName = "auto",
@@ -51,9 +52,7 @@ def run(
     flags = {"replications": replications, "seed": seed, "baseline": baseline, "book": book}
     refuse_contradictions(arguments, overrides, flags)
     refuse_engine(arguments, engine)
-    if not Path(scenario).exists() and Path(scenario).suffix != ".toml" and scenario not in shipped():
-        hint = f"a file that ends in .toml, or a shipped one: {nearest(scenario, shipped())}"
-        arguments.refuse("SCENARIO", "no such scenario", hint, scenario)
+    if refuse_scenario(arguments, scenario):
         arguments.check()
     loaded = examined(arguments, lambda: load(scenario, sets=overrides, book=book), baseline, out)
     with progress_bar() as progress:

@@ -19,7 +19,7 @@ from sim.experiments.result import Result
 from sim.experiments.rows import COLUMNS, rows
 from sim.experiments.summary import summarise
 from sim.report.run_table import run_report
-from sim.scenario import Scenario
+from sim.scenario import Scenario, shipped
 from sim.store import Record, prepare, save
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "read_seed",
     "refuse_contradictions",
     "refuse_engine",
+    "refuse_scenario",
 ]
 
 MOST_REPLICATIONS = 1_000_000
@@ -47,6 +48,9 @@ Sets = Annotated[
 ]
 Baseline = Annotated[
     str | None, typer.Option("--baseline", metavar="STRATEGY", help="What the others are compared with.")
+]
+BookName = Annotated[
+    str | None, typer.Option("--book", metavar="BOOK", help="google, guide, or the path of a TOML file.")
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the run gets a new folder.")]
 Keep = Annotated[bool, typer.Option("--keep-requests", help="Save every request, cache and job; see gcsim rate.")]
@@ -87,6 +91,15 @@ def refuse_contradictions(arguments: Arguments, sets: Sequence[str], flags: Mapp
     keys = {text.partition("=")[0].strip() for text in sets}
     for key in sorted(keys & {name for name, value in flags.items() if value is not None}):
         arguments.refuse(f"--{key}", f"contradicts --set {key}=...", "one of the two")
+
+
+def refuse_scenario(arguments: Arguments, scenario: str) -> bool:
+    """Refuse what is neither a file nor a shipped scenario, and tell whether it was."""
+    if Path(scenario).exists() or Path(scenario).suffix == ".toml" or scenario in shipped():
+        return False
+    hint = f"a file that ends in .toml, or a shipped one: {nearest(scenario, shipped())}"
+    arguments.refuse("SCENARIO", "no such scenario", hint, scenario)
+    return True
 
 
 def refuse_engine(arguments: Arguments, engine: str) -> None:

@@ -19,6 +19,7 @@ from sim.cli.arguments import Arguments
 from sim.cli.console import print_json, stderr, stdout
 from sim.cli.study import (
     Baseline,
+    BookName,
     EngineName,
     Replications,
     Seed,
@@ -28,9 +29,10 @@ from sim.cli.study import (
     read_seed,
     refuse_contradictions,
     refuse_engine,
+    refuse_scenario,
 )
 from sim.engines.choice import ENGINES
-from sim.errors import InputError, nearest
+from sim.errors import InputError
 from sim.experiments.designs import Design, design_of
 from sim.experiments.estimate import Estimate, estimated
 from sim.experiments.plan import Plan, plan_of
@@ -38,7 +40,7 @@ from sim.experiments.simulate import compiling
 from sim.experiments.sweep import Sweep, carry_out
 from sim.experiments.workers import chosen, cores, reach
 from sim.report.sweep_table import plan_table, sweep_report
-from sim.scenario import load, shipped
+from sim.scenario import load
 from sim.store import prepare
 from sim.units import SECOND, as_duration
 
@@ -60,7 +62,7 @@ def sweep(
     seed: Seed = None,
     sets: Sets = None,
     baseline: Baseline = None,
-    book: Annotated[str | None, typer.Option(metavar="BOOK", help="google, guide, or the path of a TOML file.")] = None,
+    book: BookName = None,
     engine: EngineName = "auto",
     workers: Annotated[
         str | None, typer.Option(metavar="N", help="Processes on this machine; 1 = this one alone.")
@@ -176,10 +178,7 @@ def _planned(
 ) -> Plan:
     """Return the plan if everything is in order; else raise every mistake."""
     base = None
-    if not Path(scenario).exists() and Path(scenario).suffix != ".toml" and scenario not in shipped():
-        hint = f"a file that ends in .toml, or a shipped one: {nearest(scenario, shipped())}"
-        arguments.refuse("SCENARIO", "no such scenario", hint, scenario)
-    else:
+    if not refuse_scenario(arguments, scenario):
         base = _noted(arguments, lambda: load(scenario, sets=options["sets"], book=book))
     plan = None
     if base is not None and design is not None and options["engine"] in ENGINES:

@@ -11,8 +11,9 @@ from sim.providers.rules import Rules
 from sim.strategies.decision import NEVER, Plan
 from sim.trace import Ints, Trace
 
-__all__ = ["EnginesDiffer", "assert_equal", "differences", "first_requests"]
+__all__ = ["WITNESSED", "EnginesDiffer", "assert_equal", "differences", "first_requests"]
 
+WITNESSED = 100  # one cell of so many that the fast engine ran is run again on the reference
 MOST = 20_000  # requests of an item that are run again
 _SHOWN = 40  # requests of the smallest trace that are printed
 

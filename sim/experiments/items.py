@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
 
-from sim.engines.witness import EnginesDiffer
+from sim.engines.witness import WITNESSED, EnginesDiffer
 from sim.errors import SimError
 from sim.experiments.cells import measure
 from sim.experiments.large import cells_in_pieces, fits_in_pieces, is_large, kept
@@ -20,8 +20,6 @@ from sim.trace import Trace
 from sim.traces import Recorded
 
 __all__ = ["Bench", "Done", "Group", "Item", "Study", "Task", "cell_key", "is_witnessed"]
-
-WITNESSED = 100  # one cell of so many that the fast engine ran is run again on the reference
 
 
 class Task(NamedTuple):

@@ -10,20 +10,22 @@ from dataclasses import replace
 import numpy as np
 
 from sim.engines.choice import stream_of, uncovered
+from sim.engines.parts import Streaming
 from sim.engines.physics import Physics, prepare
 from sim.engines.witness import assert_equal
 from sim.errors import InputError, Problem
-from sim.experiments.pairs import Pair
+from sim.experiments.pairs import Pair, realised
 from sim.experiments.result import Cell
 from sim.experiments.simulate import jobs_of
 from sim.experiments.tally import Tally, sketched
 from sim.providers.prices import Book
 from sim.strategies.decision import NEVER
 from sim.trace import NODE_COLUMNS, Piece, Trace
+from sim.traces import Recorded
 from sim.workload.pieces import pieces
 from sim.workload.rules import expected_requests
 
-__all__ = ["cells_in_pieces", "first_piece", "fits_in_pieces", "flat_pieces", "is_large", "kept"]
+__all__ = ["cells_in_pieces", "first_piece", "fits_in_pieces", "is_large", "kept", "seen"]
 
 LARGE = 2_000_000  # requests of a replication, as expected, from which it is not held in memory
 PIECE = 1 << 18  # requests at a time; decides nothing but memory and speed
@@ -45,9 +47,14 @@ def kept(cell: Cell, pair: Pair) -> Cell:
     return replace(cell, streams=tuple(map(sketched, cell.streams))) if is_large(pair) else cell
 
 
-def flat_pieces(pair: Pair, seed: int, replication: int) -> Iterator[Trace]:
-    """Yield a workload as traces without the prefixes of sessions, whose prompts are as long as they are."""
-    return map(_flat, _pieces(pair, seed, replication))
+def seen(pair: Pair, recorded: Recorded | None, seed: int, replication: int) -> Iterator[Trace]:
+    """Yield a realisation to be looked at: as one trace, or a large one as several.
+
+    Those are without the prefixes of sessions, but their prompts are as long as they are.
+    """
+    if is_large(pair):
+        return map(_flat, _pieces(pair, seed, replication))
+    return iter([realised(pair.arm, pair.media, recorded, seed, replication)])
 
 
 def cells_in_pieces(
@@ -66,13 +73,13 @@ def cells_in_pieces(
     if not pairs:
         return
     tallies: list[Tally] = []
-    streams = [stream_of(pair.plan, pair.rules, pair.arm.service.implicit.cells) for pair in pairs]
+    streams = [_stream(pair) for pair in pairs]
     for piece in _pieces(pairs[0], seed, replication):
         if not tallies:
             tree = _documents(piece)
             tallies = [Tally(pair, book, tree) for pair, book in zip(pairs, books, strict=True)]
         for pair, stream, tally, witness in zip(pairs, streams, tallies, witnessed, strict=True):
-            physics = prepare(piece.trace, pair.arm.service, jobs_of(pair), home=piece.home)
+            physics = _physics(pair, piece)
             _assert_covered(pair, piece, physics)
             if witness and piece.first == 0:
                 assert_equal(piece.trace, pair.plan, pair.rules, physics)
@@ -88,9 +95,16 @@ def first_piece(pairs: Sequence[Pair], seed: int) -> int:
     """Run the first piece of a large replication and return its requests: what it takes tells what the whole will."""
     piece = next(_pieces(pairs[0], seed, 0))
     for pair in pairs:
-        physics = prepare(piece.trace, pair.arm.service, jobs_of(pair), home=piece.home)
-        stream_of(pair.plan, pair.rules, pair.arm.service.implicit.cells).feed(piece, physics)
+        _stream(pair).feed(piece, _physics(pair, piece))
     return len(piece.prompt)
+
+
+def _stream(pair: Pair) -> Streaming:
+    return stream_of(pair.plan, pair.rules, pair.arm.service.implicit.cells)
+
+
+def _physics(pair: Pair, piece: Piece) -> Physics:
+    return prepare(piece.trace, pair.arm.service, jobs_of(pair), home=piece.home)
 
 
 def _pieces(pair: Pair, seed: int, replication: int) -> Iterator[Piece]:

@@ -6,12 +6,14 @@ from itertools import product
 
 import numpy as np
 
-from sim.engines.choice import ENGINES, chosen
+from sim.engines.choice import chosen
+from sim.engines.witness import WITNESSED
 from sim.errors import InputError, Problem, nearest
+from sim.experiments.arguments import wrong_arguments
 from sim.experiments.assumptions import in_force
 from sim.experiments.caveats import caveats
-from sim.experiments.large import flat_pieces, is_large
-from sim.experiments.pairs import Pair, horizon_ms, pairs_of, realised, recorded_of
+from sim.experiments.large import is_large, seen
+from sim.experiments.pairs import Pair, horizon_ms, pairs_of, recorded_of
 from sim.experiments.replication import Luck, Step, replicate
 from sim.experiments.result import Cell, Kept, Result
 from sim.experiments.simulate import Notice, silent
@@ -23,7 +25,6 @@ from sim.traces import Recorded
 
 __all__ = ["Progress", "run"]
 
-WITNESSED = 100  # one cell of so many that the fast engine ran is run again on the reference
 KEPT_BYTES = 256 * 2**20  # of realisations that are kept from the survey to the run; what is beyond is drawn twice
 
 Progress = Callable[[float, int], None]  # (cells done, cells in all); of a large replication also in between
@@ -136,25 +137,16 @@ def _realisations(
 ) -> Iterator[tuple[int, Trace, list[Pair]]]:
     """Yield each replication's traces, one at a time, each with the pairs that share it; large ones piece by piece."""
     for replication, sharing in product(range(times), _groups(pairs)):
-        first = sharing[0]
-        if is_large(first):
-            yield from ((replication, trace, sharing) for trace in flat_pieces(first, seed, replication))
-        else:
-            yield replication, realised(first.arm, first.media, recorded, seed, replication), sharing
+        for trace in seen(sharing[0], recorded, seed, replication):
+            yield replication, trace, sharing
 
 
 def _check(scenario: Scenario, times: int, seed: int, baseline: str | None, engine: str) -> None:
     """Refuse arguments that no run can have; the scenario's own are in order already."""
     names = [arm.name for arm in scenario.arms]
-    problems = []
-    if times < 1:
-        problems.append(Problem("run", 0, "replications", "must be at least 1", "a whole number", times))
-    if not 0 <= seed < 1 << 128:
-        problems.append(Problem("run", 0, "seed", "out of range", "a whole number from 0 to 2^128 - 1", seed))
+    problems = wrong_arguments("run", times, seed, engine)
     if baseline is not None and baseline not in names:
         problems.append(Problem("run", 0, "baseline", "unknown strategy", nearest(baseline, names), baseline))
-    if engine not in ENGINES:
-        problems.append(Problem("run", 0, "engine", "unknown engine", nearest(engine, ENGINES), engine))
     if problems:
         raise InputError(problems)
 

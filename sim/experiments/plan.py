@@ -8,16 +8,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sim.engines.choice import ENGINES, chosen
-from sim.errors import InputError, Problem, nearest
+from sim.engines.choice import chosen
+from sim.errors import InputError, Problem
+from sim.experiments.arguments import wrong_arguments
 from sim.experiments.designs import Axis, Design, Setting, axes_of, settings_of
 from sim.experiments.fingerprint import code_digest
 from sim.experiments.items import Group, Item, Study, Task, cell_key, is_witnessed
-from sim.experiments.large import flat_pieces, is_large
-from sim.experiments.pairs import Pair, pairs_of, realised, recorded_of
+from sim.experiments.large import is_large, seen
+from sim.experiments.pairs import Pair, pairs_of, recorded_of
 from sim.experiments.survey import Survey, survey
 from sim.scenario import ReplaySpec, Scenario, read_scenario
-from sim.trace import Trace
 from sim.traces import Recorded
 
 __all__ = ["Plan", "PlannedCell", "items_of", "plan_of"]
@@ -88,7 +88,7 @@ def plan_of(
     """
     times = base.replications if replications is None else replications
     root = base.seed if seed is None else seed
-    problems = _arguments(times, root, engine)
+    problems = wrong_arguments("sweep", times, root, engine)
     try:
         axes = axes_of(vary, design)
         problems += _twice(axes, sets)
@@ -117,17 +117,6 @@ def plan_of(
     return Plan(
         base, axes, design, settings, scenarios, cells, times, study, requests, pairs, recorded, surveys, manifest
     )
-
-
-def _arguments(times: int, seed: int, engine: str) -> list[Problem]:
-    problems = []
-    if times < 1:
-        problems.append(Problem("sweep", 0, "replications", "must be at least 1", "a whole number", times))
-    if not 0 <= seed < 1 << 128:
-        problems.append(Problem("sweep", 0, "seed", "out of range", "a whole number from 0 to 2^128 - 1", seed))
-    if engine not in ENGINES:
-        problems.append(Problem("sweep", 0, "engine", "unknown engine", nearest(engine, ENGINES), engine))
-    return problems
 
 
 def _twice(axes: Iterable[Axis], sets: Iterable[str]) -> list[Problem]:
@@ -262,13 +251,13 @@ def _surveyed(study: Study) -> tuple[tuple[int, ...], dict[str, Survey]]:
     problems: dict[Problem, None] = {}
     for group in study.groups:
         first = group.tasks[0].pair
-        once = [] if is_large(first) else list(_seen(first, group.recorded, study.seed))
+        once = [] if is_large(first) else list(seen(first, group.recorded, study.seed, 0))
         by_scenario: dict[int, list[Task]] = {}
         for task in group.tasks:
             by_scenario.setdefault(task.scenario, []).append(task)
         for number, tasks in by_scenario.items():
             pairs = [task.pair for task in tasks]
-            parts = once or _seen(first, group.recorded, study.seed)
+            parts = once or seen(first, group.recorded, study.seed, 0)
             try:
                 found = survey(study.scenarios[number], ((trace, pairs) for trace in parts))
             except InputError as error:
@@ -278,14 +267,6 @@ def _surveyed(study: Study) -> tuple[tuple[int, ...], dict[str, Survey]]:
         requests.append(found.requests[first.workload] if not problems else 0)
     _raise(list(problems))
     return tuple(requests), surveys
-
-
-def _seen(pair: Pair, recorded: Recorded | None, seed: int) -> Iterator[Trace]:
-    """Yield the first realisation of a pair's workload, a large one piece by piece."""
-    if is_large(pair):
-        yield from flat_pieces(pair, seed, 0)
-    else:
-        yield realised(pair.arm, pair.media, recorded, seed, 0)
 
 
 def _origin(base: Scenario, records: _Records) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from json import dumps
 from pathlib import Path
-from re import sub
 from typing import Any, TypeAlias
 
 import duckdb
@@ -28,6 +27,7 @@ from sim.experiments.swept import Failure, columns_of, result_rows, summary_of
 from sim.experiments.workers import Compute, at_work, chosen, reach
 from sim.journal import Damage, Files, Gone
 from sim.scenario import Scenario, load, read_scenario
+from sim.store import folder_name
 
 __all__ = ["Sweep", "carry_out", "sweep"]
 
@@ -197,7 +197,7 @@ def carry_out(
 
 
 def _made(plan: Plan, out: Path, files: Files | None) -> Cells:
-    name = sub(r"[^\w.-]+", "-", plan.base.name).strip(".-") or "sweep"
+    name = folder_name(plan.base.name, "sweep")
     try:
         return Cells.made(new_folder(out, name, plan.manifest), plan.manifest, files)
     except OSError as error:
