@@ -226,7 +226,7 @@ def test_every_cell_is_in_one_bundle(tmp_path):
     """Bundles hold every item once, in order, each worth half a second."""
     plan = planned(small(tmp_path), replications=20)
     pace = 1e-3  # a second for a thousand request-runs
-    found = list(bundles(plan, items_of(plan, set()), pace))
+    found = list(bundles(plan.requests, items_of(plan, set()), pace))
     assert [item for bundle in found for item in bundle] == list(items_of(plan, set()))
     costs = [[plan.requests[item.group] * len(item.members) * pace for item in bundle] for bundle in found]
     assert all(sum(cost) >= BUNDLE_S > sum(cost[:-1]) for cost in costs[:-1])

@@ -1,7 +1,5 @@
 """``gcsim sweep``: a scenario under many settings, on one machine or a cluster, with nothing lost on the way."""
 
-import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic_core import PydanticCustomError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from sim.cells import Resumable
 from sim.cli.arguments import Arguments
 from sim.cli.console import print_json, stderr, stdout
+from sim.cli.places import as_workers, note_places, noted, tell_how_to_go_on
 from sim.cli.study import (
     Baseline,
     BookName,
@@ -32,7 +30,6 @@ from sim.cli.study import (
     refuse_scenario,
 )
 from sim.engines.choice import ENGINES
-from sim.errors import InputError
 from sim.experiments.designs import Design, design_of
 from sim.experiments.estimate import Estimate, estimated
 from sim.experiments.plan import Plan, plan_of
@@ -41,12 +38,9 @@ from sim.experiments.sweep import Sweep, carry_out
 from sim.experiments.workers import chosen, cores, reach
 from sim.report.sweep_table import plan_table, sweep_report
 from sim.scenario import load
-from sim.store import prepare
 from sim.units import SECOND, as_duration
 
 __all__ = ["sweep"]
-
-MOST_WORKERS = 1_000
 
 
 def sweep(
@@ -89,12 +83,12 @@ def sweep(
     flags = {"replications": replications, "seed": seed, "baseline": baseline, "book": book}
     refuse_contradictions(arguments, sets or [], flags)
     refuse_engine(arguments, engine)
-    count = None if workers is None else arguments.read("--workers", workers, _as_workers)
+    count = None if workers is None else arguments.read("--workers", workers, as_workers)
     limit = None if cell_timeout is None else arguments.read("--cell-timeout", cell_timeout, as_duration)
     if limit == 0:
         arguments.refuse("--cell-timeout", "must be longer than nothing", "a time such as 30m", cell_timeout)
-    _places(arguments, workers, scheduler, out, resume, writes=not dry_run)
-    how = _noted(arguments, lambda: design_of(design, zipped=zipped))
+    note_places(arguments, workers, scheduler, out, resume, writes=not dry_run)
+    how = noted(arguments, lambda: design_of(design, zipped=zipped))
     overrides = (*(sets or []), *([f"baseline={dumps(baseline)}"] if baseline is not None else []))
     options: dict[str, Any] = {"replications": times, "seed": root, "sets": overrides, "engine": engine}
     plan = _planned(arguments, scenario, book, vary or [], how, {**options, "processes": count or 1})
@@ -121,51 +115,9 @@ def sweep(
                 progress=progress,
             )
         except Resumable as stopped:
-            _tell_how_to_go_on(stopped)
+            tell_how_to_go_on(stopped)
             raise typer.Exit(stopped.exit_code) from None
     _conclude(found, as_json=as_json)
-
-
-def _as_workers(text: str) -> int:
-    if re.fullmatch(r"[0-9]{1,4}", text) and 1 <= int(text) <= MOST_WORKERS:
-        return int(text)
-    raise PydanticCustomError("count", f"not a number of workers; a whole number from 1 to {MOST_WORKERS:,}")
-
-
-def _places(
-    arguments: Arguments,
-    workers: str | None,
-    scheduler: str | None,
-    out: Path | None,
-    resume: Path | None,
-    *,
-    writes: bool,
-) -> None:
-    """Note what is wrong with where the sweep runs and where its results go."""
-    if scheduler is not None and not re.fullmatch(r"(tcp|tls|ucx)://[^\s:/]+:[0-9]{1,5}", scheduler):
-        arguments.refuse("--scheduler", "not the address of a scheduler", "such as tcp://10.0.0.5:8786", scheduler)
-    if scheduler is not None and workers is not None:
-        arguments.refuse("--workers", "contradicts --scheduler, whose workers are its own", "one of the two", workers)
-    if resume is not None and out is not None:
-        arguments.refuse("--out", "contradicts --resume, which goes on in its folder", "one of the two", str(out))
-    if resume is not None and not (resume / "manifest.json").is_file():
-        arguments.refuse("--resume", "no sweep was begun here", "a folder that gcsim sweep made", str(resume))
-    if resume is None and writes:
-        try:
-            prepare(out or Path("results"))
-        except InputError as error:
-            arguments.problems += error.problems
-        except OSError as error:
-            arguments.refuse("--out", f"cannot be a folder ({error.strerror})", "a folder", str(out))
-
-
-def _noted(arguments: Arguments, read: Callable[[], Any]) -> Any:
-    """Return what is read, or note what is wrong with it and return None."""
-    try:
-        return read()
-    except InputError as error:
-        arguments.problems += error.problems
-        return None
 
 
 def _planned(
@@ -179,10 +131,10 @@ def _planned(
     """Return the plan if everything is in order; else raise every mistake."""
     base = None
     if not refuse_scenario(arguments, scenario):
-        base = _noted(arguments, lambda: load(scenario, sets=options["sets"], book=book))
+        base = noted(arguments, lambda: load(scenario, sets=options["sets"], book=book))
     plan = None
     if base is not None and design is not None and options["engine"] in ENGINES:
-        plan = _noted(arguments, lambda: plan_of(base, vary, design=design, **options))
+        plan = noted(arguments, lambda: plan_of(base, vary, design=design, **options))
     arguments.check()
     assert isinstance(plan, Plan)  # noqa: S101 - `check` raised otherwise
     return plan
@@ -203,22 +155,6 @@ def _tell_plan(plan: Plan, estimate: Estimate, workers: int, *, as_json: bool) -
         print_json(document)
     else:
         stdout().print(*plan_table(document), sep="\n")
-
-
-def _tell_how_to_go_on(stopped: Resumable) -> None:
-    print(f"gcsim: {stopped}", file=sys.stderr)
-    if stopped.folder is None:
-        return
-    given = sys.argv[1:]
-    kept, skip = [], False
-    for word in given:
-        if skip or word.startswith(("--out=", "--resume=")):
-            skip = False
-        elif word in {"--out", "--resume"}:
-            skip = True
-        else:
-            kept.append(word)
-    print(f"gcsim: go on with: gcsim {shlex.join([*kept, '--resume', str(stopped.folder)])}", file=sys.stderr)
 
 
 def _conclude(found: Sweep, *, as_json: bool) -> None:

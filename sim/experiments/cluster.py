@@ -46,6 +46,7 @@ class Cluster:
         self._study, self._workers, self._scheduler = study, workers, scheduler
         self._seconds = seconds  # that a cell may take
         self._here, self._token = fingerprint(), ""
+        self._sent = ExitStack()  # lets go of the study
         self._client: Any = None
         self._again: deque[Bundle] = deque()  # what is left of bundles that a worker hung in
         self._exit = ExitStack()
@@ -77,15 +78,29 @@ class Cluster:
         for cell in suspects:
             yield from self._through(iter([(cell.item,)]), None)
 
+    def take(self, study: Study, seconds: float) -> None:
+        """Go on with another study, of which a cell may take so many seconds."""
+        self._sent.close()
+        self._study, self._seconds = study, seconds
+        try:
+            self._hand_study()
+        except (OSError, TimeoutError, CancelledError) as error:
+            raise _gone(error) from None
+
     def _hand_out(self, stack: ExitStack) -> None:
         """Give every worker the study, and the code where it may not have it; those that come later get them too."""
+        if self._scheduler is not None:
+            with TemporaryDirectory() as folder:
+                name, text = parcel()
+                self._send(stack, Path(folder) / name, text.encode(), load=True)
+        stack.callback(self._sent.close)
+        self._hand_study()
+
+    def _hand_study(self) -> None:
         study = pickle.dumps(self._study)
         self._token = sha256(study).hexdigest()[:16]
         with TemporaryDirectory() as folder:
-            if self._scheduler is not None:
-                name, text = parcel()
-                self._send(stack, Path(folder) / name, text.encode(), load=True)
-            self._send(stack, Path(folder) / study_name(self._token), study, load=False)
+            self._send(self._sent, Path(folder) / study_name(self._token), study, load=False)
 
     def _send(self, stack: ExitStack, path: Path, data: bytes, *, load: bool) -> None:
         path.write_bytes(data)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
@@ -15,11 +16,14 @@ from sim.experiments.result import Cell, Result
 from sim.experiments.rows import COLUMNS, rows
 from sim.experiments.simulate import ledger_of
 from sim.experiments.survey import survey
+from sim.ledger import Ledger
 from sim.scenario import Scenario
 from sim.trace import Trace
 from sim.traces import Recorded
 
 __all__ = ["Bench", "Done", "Group", "Item", "Study", "Task", "cell_key", "is_witnessed"]
+
+MOST_KEPT = 1_000_000  # requests of all ledgers together that are kept for tasks which differ in their prices only
 
 
 class Task(NamedTuple):
@@ -28,6 +32,7 @@ class Task(NamedTuple):
     identity: str  # digest of all that its cells depend on, but for the replication
     scenario: int  # of the study
     pair: Pair
+    played: str  # digest of all that an engine meets, but for the requests: tasks that agree in it share their ledgers
 
 
 class Group(NamedTuple):
@@ -76,12 +81,21 @@ def is_witnessed(key: str) -> bool:
     return int(key[:8], 16) % WITNESSED == 0
 
 
+class _Realised(NamedTuple):
+    """A realisation of a group, and the ledgers on it that other tasks of the group share."""
+
+    at: tuple[int, int]  # group, replication
+    trace: Trace
+    ledgers: dict[str, Ledger]  # by what was played
+
+
 class Bench:
     """Where one process computes items; it keeps its last realisation, for the next item may need it again."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._last: tuple[tuple[int, int], Trace] | None = None  # one object: a worker may have several threads
+        self._last: _Realised | None = None  # one object: a worker may have several threads
+        self._shared = [_shared(group) for group in study.groups]
 
     def cells(self, item: Item) -> Iterator[Done]:
         """Yield the cells of an item; one that fails says why, and the others go on."""
@@ -133,21 +147,38 @@ class Bench:
 
     def _cell(self, item: Item, member: int) -> Cell:
         task, scenario = self._task(item, member)
-        trace = self._realised(item.group, item.replication)
-        survey(scenario, [(trace, [task.pair])])
-        witness = is_witnessed(self._key(item, member))
-        ledger = ledger_of(task.pair, trace, engine=self._study.engine, witness=witness)
-        return kept(measure(ledger, trace, task.pair, scenario.book, item.replication), task.pair)
+        found = self._realised(item.group, item.replication)
+        survey(scenario, [(found.trace, [task.pair])])
+        ledger = self._ledger(task, found, witness=is_witnessed(self._key(item, member)))
+        return kept(measure(ledger, found.trace, task.pair, scenario.book, item.replication), task.pair)
 
-    def _realised(self, group: int, replication: int) -> Trace:
+    def _ledger(self, task: Task, found: _Realised, *, witness: bool) -> Ledger:
+        """Return the ledger of a task; where only prices differ from one that was played already, it is that one's."""
+        if (known := found.ledgers.get(task.played)) is not None and not witness:
+            return known
+        ledger = ledger_of(task.pair, found.trace, engine=self._study.engine, witness=witness)
+        if task.played in self._shared[found.at[0]]:
+            most = max(1, MOST_KEPT // max(1, found.trace.requests))
+            for oldest in list(found.ledgers)[: max(0, len(found.ledgers) - most + 1)]:
+                found.ledgers.pop(oldest, None)
+            found.ledgers[task.played] = ledger
+        return ledger
+
+    def _realised(self, group: int, replication: int) -> _Realised:
         at, last = (group, replication), self._last
-        if last is not None and last[0] == at:
-            return last[1]
+        if last is not None and last.at == at:
+            return last
         self._last = last = None  # two traces at once would take twice the memory
         first, recorded = self._study.groups[group].tasks[0].pair, self._study.groups[group].recorded
         trace = realised(first.arm, first.media, recorded, self._study.seed, replication)
-        self._last = at, trace
-        return trace
+        self._last = last = _Realised(at, trace, {})
+        return last
+
+
+def _shared(group: Group) -> frozenset[str]:
+    """Return what more than one task of a group plays: they differ in their prices only."""
+    count = Counter(task.played for task in group.tasks)
+    return frozenset(played for played, tasks in count.items() if tasks > 1)
 
 
 class _Shown(NamedTuple):

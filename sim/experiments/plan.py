@@ -1,23 +1,19 @@
 """What a sweep will do, before it does any of it: its settings read and checked, its cells named, its work in items."""
 
-import hashlib
-import platform
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sim.engines.choice import chosen
 from sim.errors import InputError, Problem
 from sim.experiments.arguments import wrong_arguments
 from sim.experiments.designs import Axis, Design, Setting, axes_of, settings_of
-from sim.experiments.fingerprint import code_digest
-from sim.experiments.items import Group, Item, Study, Task, cell_key, is_witnessed
+from sim.experiments.items import Item, Study, Task, cell_key, is_witnessed
 from sim.experiments.large import is_large, seen
-from sim.experiments.pairs import Pair, pairs_of, recorded_of
+from sim.experiments.pairs import Pair, pairs_of
 from sim.experiments.survey import Survey, survey
-from sim.scenario import ReplaySpec, Scenario, read_scenario
+from sim.experiments.tasks import Groups, Records, identity_of, origin_of, played_of
+from sim.scenario import Scenario, read_scenario
 from sim.traces import Recorded
 
 __all__ = ["Plan", "PlannedCell", "items_of", "plan_of"]
@@ -98,7 +94,7 @@ def plan_of(
         raise InputError(problems)
     settings = settings_of(axes, design, root, _is_whole(base))
     scenarios = _read(base, settings)
-    records = _Records()
+    records = Records()
     study, cells, pairs = _study(scenarios, root, records)
     requests, surveys = _surveyed(study)
     runs = sum(count * len(group.tasks) for count, group in zip(requests, study.groups, strict=True)) * times
@@ -109,7 +105,7 @@ def plan_of(
         "replications": times,
         "design": str(design),
         "vary": {axis.path: axis.values or axis.text.partition("=")[2].strip() for axis in axes},
-        **_origin(base, records),
+        **origin_of(base, records),
         "settings": [dict(setting.values) for setting in settings],
         "overrides": list(sets),
     }
@@ -169,28 +165,11 @@ def _raise(problems: list[Problem]) -> None:
         raise InputError(problems)
 
 
-class _Groups:
-    """Tasks by the requests that they meet, each task once."""
-
-    def __init__(self) -> None:
-        self.tasks: dict[tuple[str, ...], dict[str, Task]] = {}
-        self.recorded: dict[tuple[str, ...], Recorded | None] = {}
-
-    def add(self, task: Task, recorded: Recorded | None) -> None:
-        spec = task.pair.arm.spec
-        key = (repr(spec.workload), repr(spec.replay), repr(task.pair.media))
-        self.tasks.setdefault(key, {}).setdefault(task.identity, task)
-        self.recorded[key] = recorded
-
-    def all(self) -> tuple[Group, ...]:
-        return tuple(Group(tuple(tasks.values()), self.recorded[key]) for key, tasks in self.tasks.items())
-
-
 def _study(
-    scenarios: tuple[Scenario, ...], seed: int, records: "_Records"
+    scenarios: tuple[Scenario, ...], seed: int, records: Records
 ) -> tuple[Study, tuple[tuple[PlannedCell, ...], ...], tuple[tuple[Pair, ...], ...]]:
     """Return the work of all settings, and the cells of each with their pairs."""
-    groups = _Groups()
+    groups = Groups()
     planned: list[tuple[PlannedCell, ...]] = []
     compiled: list[tuple[Pair, ...]] = []
     for number, scenario in enumerate(scenarios):
@@ -198,47 +177,11 @@ def _study(
         cells = []
         compiled.append(tuple(pairs_of(scenario, recorded)))
         for pair in compiled[-1]:
-            identity = _identity(scenario, pair, seed, digest)
-            groups.add(Task(identity, number, pair), recorded)
+            identity = identity_of(scenario, pair, seed, digest)
+            groups.add(Task(identity, number, pair, played_of(pair)), recorded)
             cells.append(PlannedCell(pair.arm.name, pair.model, identity))
         planned.append(tuple(cells))
     return Study(scenarios, groups.all(), seed, "reference"), tuple(planned), tuple(compiled)
-
-
-class _Records:
-    """Recorded traces, each read once."""
-
-    def __init__(self) -> None:
-        self._read: dict[tuple[str, ReplaySpec], tuple[Recorded, str]] = {}
-
-    @property
-    def digests(self) -> list[str]:
-        """Return the digests of all files that were read."""
-        return sorted(digest for _, digest in self._read.values())
-
-    def of(self, scenario: Scenario) -> tuple[Recorded | None, str]:
-        """Return the recorded trace of a replay, if it is one, and the digest of its file."""
-        spec = scenario.spec.replay
-        if spec is None:
-            return None, ""
-        path = scenario.document.beside(spec.trace)
-        key = (path, spec.model_copy(update={"patience": 0}))
-        if key not in self._read:
-            recorded = recorded_of(scenario)
-            assert recorded is not None  # noqa: S101 - it is a replay
-            self._read[key] = recorded, hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        return self._read[key]
-
-
-def _identity(scenario: Scenario, pair: Pair, seed: int, recorded: str) -> str:
-    """Return a digest of all that the cells of a pair depend on; what a setting changes elsewhere is not in it."""
-    arm, spec = pair.arm, pair.arm.spec
-    parts = (
-        (arm.name, pair.model, spec.close, recorded, str(seed)),
-        (scenario.book.digest, code_digest(), version("numpy"), scenario.spec.time_zone.key),
-        (arm.strategy, spec.workload, spec.replay, spec.client, spec.project, arm.service, arm.terms),
-    )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _surveyed(study: Study) -> tuple[tuple[int, ...], dict[str, Survey]]:
@@ -267,21 +210,6 @@ def _surveyed(study: Study) -> tuple[tuple[int, ...], dict[str, Survey]]:
         requests.append(found.requests[first.workload] if not problems else 0)
     _raise(list(problems))
     return tuple(requests), surveys
-
-
-def _origin(base: Scenario, records: _Records) -> dict[str, Any]:
-    """Return what the cells are made from."""
-    return {
-        "resolved": base.resolved(),
-        "book": {"name": base.book.name, "sha256": base.book.digest},
-        "recorded": records.digests,
-        "code": code_digest(),
-        "versions": {"python": ".".join(platform.python_version_tuple()[:2]), **_versions()},
-    }
-
-
-def _versions() -> Mapping[str, str]:
-    return {name: version(name) for name in ("numpy", "scipy")}
 
 
 def items_of(plan: Plan, done: Container[str]) -> Iterator[Item]:

@@ -2,10 +2,9 @@
 
 import shutil
 import tempfile
-import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from json import dumps
@@ -15,23 +14,21 @@ from typing import Any, TypeAlias
 import duckdb
 import numpy as np
 
-from sim.cells import Cells, Resumable, new_folder
-from sim.errors import EngineError, InputError, Problem
+from sim.cells import Cells, Resumable
 from sim.experiments.designs import design_of
 from sim.experiments.estimate import Estimate, estimated
 from sim.experiments.estimates import Json
 from sim.experiments.interrupts import Interrupts
 from sim.experiments.items import Done
 from sim.experiments.plan import Plan, items_of, plan_of
+from sim.experiments.saving import Saver, made, resumable
 from sim.experiments.swept import Failure, columns_of, result_rows, summary_of
 from sim.experiments.workers import Compute, at_work, chosen, reach
-from sim.journal import Damage, Files, Gone
+from sim.journal import Damage, Files
 from sim.scenario import Scenario, load, read_scenario
 from sim.store import folder_name
 
 __all__ = ["Sweep", "carry_out", "sweep"]
-
-SAVE_S = 0.25  # between two flushes to the disk: what is lost at most when the driver is killed
 
 Progress: TypeAlias = Callable[[int, int], None]  # (cells done, cells in all)
 
@@ -184,10 +181,10 @@ def carry_out(
         kept = None if resume is None else stack.enter_context(Cells(resume, plan.manifest, files))
         compute = stack.enter_context(at_work(who, plan, estimate, cell_timeout))
         interrupts.hold()
-        cells = kept or stack.enter_context(_made(plan, out, files))
-        with _resumable(plan, cells):
+        cells = kept or stack.enter_context(made(folder_name(plan.base.name, "sweep"), plan.manifest, out, files))
+        with resumable(cells, plan.work):
             interrupts.answer()
-            failures = _named(plan, _compute(plan, _Saver(cells, interrupts), compute, progress))
+            failures = _named(plan, _compute(plan, Saver(cells, interrupts), compute, progress))
             interrupts.hold()  # for good: what is left takes no time
             summary = summary_of(plan, cells, failures)
             cells.conclude(columns_of(plan), result_rows(plan, cells), summary)
@@ -196,64 +193,7 @@ def carry_out(
         )
 
 
-def _made(plan: Plan, out: Path, files: Files | None) -> Cells:
-    name = folder_name(plan.base.name, "sweep")
-    try:
-        return Cells.made(new_folder(out, name, plan.manifest), plan.manifest, files)
-    except OSError as error:
-        what = f"cannot be written to ({error.strerror})"
-        raise InputError([Problem("command line", 0, "--out", what, "a folder that can", str(out))]) from None
-
-
-@contextmanager
-def _resumable(plan: Plan, cells: Cells) -> Iterator[None]:
-    """Say of whatever stops a sweep how far it came, and where."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        reason = "interrupted"
-    except Resumable as error:
-        reason = error.reason
-    except Gone as error:  # what was saved is wherever the folder is now, if it is
-        raise Resumable(f"{error}; put it back and resume, or begin anew") from None
-    except (OSError, duckdb.Error) as error:
-        reason = f"saving failed ({error})"
-    else:
-        return
-    raise Resumable(f"{reason}; {len(cells)} of {plan.work} cells are saved in {cells.folder}", cells.folder)
-
-
-class _Saver:
-    """Saves cells as they arrive, some at a time."""
-
-    def __init__(self, cells: Cells, interrupts: Interrupts) -> None:
-        self.cells, self.failed = cells, list[Done]()
-        self._interrupts = interrupts
-        self._open: dict[str, str] = {}
-        self._saved_at = time.monotonic()
-
-    def take(self, done: Done) -> None:
-        """Keep a cell, on the disk a quarter of a second later at the latest."""
-        if done.fatal:
-            self.save()
-            raise EngineError(done.error)
-        if done.text is None:
-            self.failed.append(done)
-        else:
-            self._open[done.key] = done.text
-        if time.monotonic() - self._saved_at >= SAVE_S:
-            self.save()
-
-    def save(self) -> None:
-        """Flush what was taken to the disk. What could not be written is not tried again."""
-        with self._interrupts.saving():
-            records, self._open = self._open, {}
-            if records:
-                self.cells.add(records)
-        self._saved_at = time.monotonic()
-
-
-def _compute(plan: Plan, saver: _Saver, compute: Compute, progress: Progress | None) -> list[Done]:
+def _compute(plan: Plan, saver: Saver, compute: Compute, progress: Progress | None) -> list[Done]:
     """Compute and save what is not there yet; return what failed."""
     count = len(saver.cells)
     try:

@@ -1,17 +1,17 @@
 """Who computes a sweep: this process while that is quickest, else processes on this machine or a cluster."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
 from sim.experiments.answers import asked, failed
 from sim.experiments.deadline import TookTooLong, allowed, limited
 from sim.experiments.estimate import Estimate
-from sim.experiments.items import Bench, Done, Item
+from sim.experiments.items import Bench, Done, Item, Study
 from sim.experiments.plan import Plan
 
-__all__ = ["IN_PROCESS_S", "Compute", "Workers", "at_work", "bundles", "chosen", "cores", "reach"]
+__all__ = ["IN_PROCESS_S", "Compute", "Workers", "at_work", "bundles", "chosen", "cores", "here", "reach"]
 
 IN_PROCESS_S = 20.0  # of work on one core, below which starting workers costs more than they save: see chosen
 BUNDLE_S = 0.5  # of work that goes to a worker at once: Dask spends some milliseconds on each
@@ -43,13 +43,13 @@ def chosen(workers: int | None, scheduler: str | None, estimate: Estimate | None
     return Workers(1 if small else cores())
 
 
-def bundles(plan: Plan, items: Iterable[Item], seconds_each: float) -> Iterator[tuple[Item, ...]]:
-    """Yield items together that take half a second on one core."""
+def bundles(requests: Sequence[int], items: Iterable[Item], seconds_each: float) -> Iterator[tuple[Item, ...]]:
+    """Yield items together that take half a second on one core; ``requests`` are those of each group."""
     open_: list[Item] = []
     seconds = 0.0
     for item in items:
         open_.append(item)
-        seconds += plan.requests[item.group] * len(item.members) * seconds_each
+        seconds += requests[item.group] * len(item.members) * seconds_each
         if seconds >= BUNDLE_S:
             yield tuple(open_)
             open_, seconds = [], 0.0
@@ -71,21 +71,21 @@ def at_work(
     """Give what computes the cells of items, in any order; a cell may take so many seconds, or what is generous."""
     seconds = allowed(plan, estimate, cell_timeout)
     if workers.scheduler is None and workers.processes == 1:
-        yield lambda items: _here(plan, items, seconds)
+        yield lambda items: here(plan.study, items, seconds)
         return
     from sim.experiments.cluster import Cluster  # noqa: PLC0415 - a second of imports that few sweeps need
 
     pace = estimate.seconds_each if estimate else BUNDLE_S
     with Cluster(plan.study, workers=workers.processes, seconds=seconds, scheduler=workers.scheduler) as cluster:
-        yield lambda items: cluster.cells(bundles(plan, items, pace))
+        yield lambda items: cluster.cells(bundles(plan.requests, items, pace))
 
 
-def _here(plan: Plan, items: Iterable[Item], seconds: float) -> Iterator[Done]:
+def here(study: Study, items: Iterable[Item], seconds: float) -> Iterator[Done]:
     """Yield cells that this process computes, one at a time, so that each has its own time."""
-    bench = Bench(plan.study)
+    bench = Bench(study)
     with limited(seconds) as alarm:
         for item in items:
-            for cell in asked(plan.study, [item]):
+            for cell in asked(study, [item]):
                 try:
                     with alarm.armed():
                         found = list(bench.cells(cell.item))

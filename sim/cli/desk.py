@@ -1,0 +1,158 @@
+"""What the commands that decide something share: their options, every mistake at once, progress, and the way out."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from json import dumps
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sim.cells import Resumable
+from sim.cli.arguments import Arguments
+from sim.cli.console import print_json, stderr, stdout
+from sim.cli.places import as_workers, note_places, noted, tell_how_to_go_on
+from sim.cli.study import read_replications, read_seed, refuse_contradictions, refuse_engine, refuse_scenario
+from sim.decisions.finding import Finding, carry_out
+from sim.decisions.laboratory import Source
+from sim.errors import InputError, nearest
+from sim.experiments.estimates import Json
+from sim.scenario import Scenario, load
+
+__all__ = ["AsJson", "Desk", "OutOrNone", "Resume", "ScenarioName", "Scheduler", "WorkersText"]
+
+T = TypeVar("T")
+
+ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A TOML file, or a shipped scenario's name.")]
+WorkersText = Annotated[
+    str | None, typer.Option("--workers", metavar="N", help="Processes on this machine; 1 = this one alone.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="A Dask scheduler whose workers compute.")
+]
+OutOrNone = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Where the study gets a new folder. [results]")
+]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", metavar="DIR", help="Go on with a study that was stopped, in its folder.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the document as JSON.")]
+
+
+class Desk:
+    """One command at work: it reads what all of them take, then the command its own, then it answers."""
+
+    def __init__(
+        self,
+        command: str,
+        *,
+        replications: str | None = None,
+        seed: str | None = None,
+        sets: Sequence[str] | None = None,
+        baseline: str | None = None,
+        book: str | None = None,
+        engine: str = "auto",
+        workers: str | None = None,
+        scheduler: str | None = None,
+        out: Path | None = None,
+        resume: Path | None = None,
+    ) -> None:
+        self.command, self.arguments = command, Arguments()
+        self.replications = read_replications(self.arguments, replications)
+        self._seed = read_seed(self.arguments, seed)
+        flags = {"replications": replications, "seed": seed, "baseline": baseline, "book": book}
+        refuse_contradictions(self.arguments, sets or [], flags)
+        refuse_engine(self.arguments, engine)
+        count = None if workers is None else self.arguments.read("--workers", workers, as_workers)
+        note_places(self.arguments, workers, scheduler, out, resume, writes=True)
+        self._overrides = (*(sets or []), *([f"baseline={dumps(baseline)}"] if baseline is not None else []))
+        self._book, self._engine = book, engine
+        self._workers, self._scheduler = count, scheduler
+        self._out, self._resume = out or Path("results"), resume
+
+    def scenario(self, name: str) -> Scenario | None:
+        """Return the scenario under the overrides, or note what is wrong with it."""
+        if refuse_scenario(self.arguments, name):
+            return None
+        found: Scenario | None = noted(self.arguments, lambda: load(name, sets=self._overrides, book=self._book))
+        return found
+
+    def noted(self, read: Callable[[], T]) -> T | None:
+        """Return what the command reads of its own options, or note what is wrong with it."""
+        found: T | None = noted(self.arguments, read)
+        return found
+
+    def strategies(self, base: Scenario | None, flag: str, names: Sequence[str] | None) -> tuple[str, ...]:
+        """Return strategies by name, all of them where none is named; note the unknown ones."""
+        known = [] if base is None else [arm.name for arm in base.arms]
+        for name in names or []:
+            if base is not None and name not in known:
+                self.arguments.refuse(flag, "unknown strategy", nearest(name, known), name)
+        return tuple(dict.fromkeys(names or known))
+
+    def answer(
+        self,
+        base: Scenario | None,
+        asked: Json,
+        answer: Callable[[Source], Json],
+        report: Callable[[Json], Iterator[RenderableType]],
+        *,
+        as_json: bool,
+        passed: Callable[[Json], bool] = lambda _: True,
+    ) -> None:
+        """Raise every mistake noted; else carry the study out, print it, and leave with 1 where it did not pass.
+
+        A study that is stopped says how to go on and leaves with 3.
+        """
+        self.arguments.check()
+        assert base is not None  # noqa: S101 - `check` raised otherwise
+        try:
+            with _progress() as progress:
+                found = carry_out(
+                    self.command,
+                    base,
+                    asked,
+                    answer,
+                    out=self._out,
+                    resume=self._resume,
+                    seed=self._seed,
+                    engine=self._engine,
+                    workers=self._workers,
+                    scheduler=self._scheduler,
+                    progress=progress,
+                )
+        except Resumable as stopped:
+            tell_how_to_go_on(stopped)
+            raise typer.Exit(stopped.exit_code) from None
+        _conclude(found, report, as_json=as_json)
+        if not passed(found.summary):
+            raise typer.Exit(1)
+
+    def check(self, problems: InputError | None = None) -> None:
+        """Raise every mistake noted so far, and those of ``problems``."""
+        self.arguments.problems += problems.problems if problems else []
+        self.arguments.check()
+
+
+def _conclude(found: Finding, report: Callable[[Json], Iterator[RenderableType]], *, as_json: bool) -> None:
+    try:
+        if as_json:
+            print_json(found.summary)
+        else:
+            stdout().print(*report(found.summary), sep="\n")
+        sys.stdout.flush()
+    finally:  # also for a reader who left before the end
+        stderr().print(f"saved: {found.folder}", soft_wrap=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr with the cells that are done of those that are expected."""
+    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("cells"), TimeRemainingColumn())
+    console = stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("simulating", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
