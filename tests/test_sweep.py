@@ -16,7 +16,7 @@ import sim
 from sim.engines.choice import engine_of
 from sim.errors import EngineError, InputError
 from sim.experiments import items, large
-from sim.experiments import plan as plans
+from sim.experiments import tasks
 from sim.experiments import sweep as sweeps
 from sim.experiments.items import cell_key
 from sim.experiments.plan import items_of
@@ -199,7 +199,7 @@ def test_another_sweep_is_refused_with_the_first_difference(tmp_path, monkeypatc
     before = digests(begun.folder)
     options = dict(change)
     if code := options.pop("code", None):
-        monkeypatch.setattr(plans, "code_digest", lambda: code)
+        monkeypatch.setattr(tasks, "code_digest", lambda: code)
     path.write_text(options.pop("text", SMALL))
     other = planned(path, options.pop("vary", VARY), **options)
     with pytest.raises(InputError) as caught:
