@@ -13,19 +13,16 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
 from sim.errors import InputError, Problem, nearest
+from sim.paths import DOTTED, KEY, Loc, Misplaced, dotted, put, split
 
-__all__ = ["Document", "Strict", "as_toml", "locate", "parse", "read", "validate"]
+__all__ = ["Document", "Loc", "Strict", "as_toml", "locate", "parse", "read", "validate"]
 
-_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
-_DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
-_WHOLE = re.compile(rf"\s*{_DOTTED}\s*")
-_ASSIGNED = re.compile(rf"\s*({_DOTTED})\s*=")
-_HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]\]?")
+_ASSIGNED = re.compile(rf"\s*({DOTTED})\s*=")
+_HEADER = re.compile(rf"\s*(\[\[?)\s*({DOTTED})\s*\]\]?")
 _MOST = 20  # mistakes shown of one file
 
 _BUILT_IN = frozenset(get_args(ErrorType))  # kinds that pydantic can rebuild by name
 
-Loc = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -93,25 +90,26 @@ class Document(NamedTuple):
         maker = max(self.set_by, key=lambda loc: _shared(loc, path), default=())
         return self.set_by[maker] if _shared(maker, path) > known else None
 
-    def with_values(self, values: Mapping[str, Any], origin: str) -> "Document":
+    def with_values(self, values: Mapping[str, Any], origin: str, below: Mapping[str, Any] | None = None) -> "Document":
         r"""Return the document with the values at some dotted paths replaced or added.
+
+        ``below`` are the tables that the document is laid over: a list of theirs is copied before an element is set.
 
         >>> parse(b"[a]\nb = 1", "x.toml").with_values({"a.b": 2, "a.c": 3}, "--set").data
         {'a': {'b': 2, 'c': 3}}
+        >>> parse(b"a = [{b = 1}]", "x.toml").with_values({"a[0].b": 2}, "--set").data
+        {'a': [{'b': 2}]}
         """
         data, set_by = deepcopy(self.data), dict(self.set_by)
         for path, value in values.items():
-            if not _WHOLE.fullmatch(path):
-                allowed = "keys joined by dots; a name with other characters than A-Z a-z 0-9 _ - in quotes"
-                raise InputError([Problem(origin, 0, "", "not a path of keys", allowed, path)])
-            loc = _split(path)
-            table = data
-            for part in loc[:-1]:
-                inner = table.get(str(part))
-                if inner is not None and not isinstance(inner, dict):
-                    raise InputError([Problem(origin, 0, path, f"{part} is a value, not a table", "the path of a key")])
-                table = table.setdefault(str(part), {})
-            table[str(loc[-1])] = value
+            try:
+                loc = split(path)
+            except Misplaced as error:
+                raise InputError([Problem(origin, 0, "", error.what, error.allowed, path)]) from None
+            try:
+                put(data, loc, value, below)
+            except Misplaced as error:
+                raise InputError([Problem(origin, 0, path, error.what, error.allowed)]) from None
             set_by[loc] = origin
         return Document(self.file, data, self.lines, set_by)
 
@@ -119,18 +117,6 @@ class Document(NamedTuple):
 def _shared(one: Loc, other: Loc) -> int:
     """Return how many keys two paths have in common from their start on."""
     return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-
-
-def dotted(path: Sequence[str | int]) -> str:
-    """Return a path as a user reads it.
-
-    >>> dotted(("streams", "chat", 0, "rate"))
-    'streams.chat[0].rate'
-    """
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".")
 
 
 def read(path: str | Path, *, parse_float: Callable[[str], Any] = float) -> Document:
@@ -166,10 +152,6 @@ def parse(raw: bytes, name: str, *, parse_float: Callable[[str], Any] = float) -
     return Document(name, data, _index(text))
 
 
-def _split(key: str) -> Loc:
-    return tuple(part.strip("\"'") for part in re.findall(_KEY, key))
-
-
 def _index(text: str) -> dict[Loc, int]:
     """Return the line of each key; values come from tomllib, so a miss here only costs precision."""
     lines: dict[Loc, int] = {}
@@ -179,11 +161,11 @@ def _index(text: str) -> dict[Loc, int]:
     for number, line in enumerate(text.splitlines(), 1):
         if not quote and depth == 0:
             if header := _HEADER.match(line):
-                table = _enter(_split(header[2]), repeated=header[1] == "[[", counts=counts)
+                table = _enter(split(header[2]), repeated=header[1] == "[[", counts=counts)
                 lines.setdefault(table, number)
                 continue
             if key := _ASSIGNED.match(line):
-                path = table + _split(key[1])
+                path = table + split(key[1])
                 for length in range(len(table) + 1, len(path) + 1):
                     lines.setdefault(path[:length], number)
                 _index_inline(line[key.end() :], path, number, lines)
@@ -207,8 +189,8 @@ def _enter(path: Loc, *, repeated: bool, counts: dict[Loc, int]) -> Loc:
 def _index_inline(value: str, path: Loc, number: int, lines: dict[Loc, int]) -> None:
     """Note the keys of an inline table that stands on the key's own line."""
     if value.lstrip().startswith("{"):
-        for key in re.findall(rf"[{{,]\s*({_KEY})\s*=", value):
-            lines.setdefault(path + _split(key), number)
+        for key in re.findall(rf"[{{,]\s*({KEY})\s*=", value):
+            lines.setdefault(path + split(key), number)
 
 
 def _brackets(line: str, depth: int, quote: str) -> tuple[int, str]:

@@ -22,10 +22,12 @@ def in_force(scenario: Scenario, pairs: Sequence[Pair]) -> tuple[Assumption, ...
     names = ("service", "terms", "project", "client", "prices")
     tables = {name: scenario.document.data.get(name, {}) for name in names}
     set_here = set(_leaves(tables))
+    unknown = {one.path for one in scenario.uncertain}
     uses = _uses(scenario, pairs)
     relevant = [a for a in scenario.book.assumptions if _matters(a.path, served, uses)]
     stated = [a for a in relevant if not any(_covers(_of_service(a.path), path) for path in set_here)]
-    own = [Assumption(path, "assumed", f"Set by the scenario: {path}.") for path in sorted(set_here)]
+    own = [Assumption(path, "assumed", f"Set by the scenario: {path}.") for path in sorted(set_here - unknown)]
+    own += [Assumption(one.path, "assumed", f"Uncertain: {one.text}.") for one in scenario.uncertain]
     for arm in scenario.arms:
         own += [
             Assumption(path, "assumed", f"Set for {arm.name} alone: {path} = {value!r}.")

@@ -8,6 +8,7 @@ from sim.experiments.pairs import Pair, horizon_ms
 from sim.experiments.survey import Survey
 from sim.providers.rules import NOT_OFFERED, UNLIMITED, Epoch
 from sim.scenario import Scenario
+from sim.scenario.uncertain import told as told_of
 from sim.strategies import routed
 from sim.strategies.decision import NEVER
 from sim.traces import Recorded
@@ -28,7 +29,7 @@ def caveats(
 
     ``created`` are the (strategy, model) pairs that created an explicit cache in any replication.
     """
-    told = [str(problem) for problem in scenario.book.warnings]
+    told = [*told_of(scenario.uncertain), *(str(problem) for problem in scenario.book.warnings)]
     until = max(arm.spec.start_ms + horizon_ms(arm.spec, recorded) for arm in scenario.arms)
     if (stale := scenario.book.stale(until)) is not None:
         told.append(stale)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sim.document import Document
 from sim.errors import Problem, nearest
+from sim.paths import split
 from sim.providers.prices import Book
 from sim.providers.service import Episodes, Service
 from sim.scenario.offers import refused, unoffered
@@ -38,7 +39,7 @@ def unchangeable(document: Document, changes: Mapping[str, Any], name: str) -> l
     return [
         document.problem(("strategies", name, "set"), f"{path} is common to all strategies", allowed)
         for path in changes
-        if path.partition(".")[0] in _COMMON or (path.startswith("replay") and path != "replay.patience")
+        if (key := split(path))[0] in _COMMON or (key[0] == "replay" and key != ("replay", "patience"))
     ]
 
 

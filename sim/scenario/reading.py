@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +11,13 @@ from sim.errors import InputError, Problem
 from sim.providers.amended import amended, prices_of
 from sim.providers.load import load_book
 from sim.providers.prices import Book, Terms
+from sim.providers.resolve import merged
 from sim.providers.service import Service
 from sim.scenario.checks import problems_of, restless, times_of, unchangeable, unknown_names
 from sim.scenario.circumstances import assumed, project_of
+from sim.scenario.settling import settled
 from sim.scenario.spec import ScenarioSpec
+from sim.scenario.uncertain import Uncertain, uncertain_in
 from sim.strategies import AnySpec
 from sim.strategies.options import Setting
 from sim.units import DAY, iso
@@ -57,6 +60,7 @@ class Scenario:
     document: Document
     book: Book
     arms: tuple[Arm, ...]
+    uncertain: tuple[Uncertain, ...] = ()  # of the document's values; everything else here is read at their centres
 
     @property
     def question(self) -> str:
@@ -126,9 +130,33 @@ def load(path: str | Path, *, sets: Sequence[str] = (), book: str | None = None)
 
 def read_scenario(document: Document, name: str, *, sets: Sequence[str] = (), book: str | None = None) -> Scenario:
     """Return the scenario of a parsed document."""
-    document, problems = _overridden(document, sets)
+    document, problems = _overridden(document, sets, book)
     if book is not None:
         document = document.with_values({"book": book}, "--book")
+    uncertain, mistaken = uncertain_in(document)
+    if mistaken or problems:
+        raise InputError(dict.fromkeys([*problems, *mistaken, *_others(document, name, uncertain, mistaken)]))
+    if not uncertain:
+        return _certain(document, name)
+    fitted, scenario = settled(document, uncertain, lambda settled: _certain(settled, name))
+    return replace(scenario, document=document, uncertain=fitted)
+
+
+def _others(
+    document: Document, name: str, uncertain: Sequence[Uncertain], mistaken: Sequence[Problem]
+) -> list[Problem]:
+    """Return the other mistakes of a document that has some: none that a law which is none makes once more."""
+    try:
+        settled(document, uncertain, lambda settled: _certain(settled, name))
+    except InputError as error:
+        known = {problem.path for problem in mistaken}
+        return [problem for problem in error.problems if problem.path not in known]
+    return []
+
+
+def _certain(document: Document, name: str) -> Scenario:
+    """Return the scenario of a document whose every value is certain."""
+    problems: list[Problem] = []
     opened = _book(document, problems)
     try:
         spec = validate(document, ScenarioSpec)
@@ -150,7 +178,7 @@ def read_scenario(document: Document, name: str, *, sets: Sequence[str] = (), bo
     return Scenario(name=name, spec=spec, document=document, book=opened, arms=tuple(arms))
 
 
-def _overridden(document: Document, sets: Sequence[str]) -> tuple[Document, list[Problem]]:
+def _overridden(document: Document, sets: Sequence[str], book: str | None) -> tuple[Document, list[Problem]]:
     """Return the document under the overrides that can be read, and what is wrong with the others."""
     problems: list[Problem] = []
     for text in sets:
@@ -160,10 +188,20 @@ def _overridden(document: Document, sets: Sequence[str]) -> tuple[Document, list
             problems.append(Problem("--set", 0, "", "not an override", "PATH=VALUE such as load=2", text))
             continue
         try:
-            document = document.with_values({path.strip(): as_toml(value.strip())}, origin)
+            below = _below(document, book) if "[" in path else None
+            document = document.with_values({path.strip(): as_toml(value.strip())}, origin, below)
         except InputError as error:
             problems += error.problems
     return document, problems
+
+
+def _below(document: Document, book: str | None = None) -> dict[str, Any]:
+    """Return the tables that those of a document are laid over: lists of theirs can be changed element by element."""
+    opened = _book(document if book is None else document.with_values({"book": book}, "--book"), [])
+    if opened is None:
+        return {}
+    platform = opened.platforms.get(project_of(document).platform)
+    return {"service": merged(opened.service, platform.service if platform else {})}
 
 
 def _book(document: Document, problems: list[Problem]) -> Book | None:
@@ -182,7 +220,8 @@ def _arm(document: Document, base: ScenarioSpec, book: Book, name: str) -> Arm:
     changes = base.strategies[name].set
     spec = base
     if changes:
-        document = document.with_values(changes, f"{document.file}: strategies.{name}.set")
+        below = _below(document) if any("[" in path for path in changes) else None
+        document = document.with_values(changes, f"{document.file}: strategies.{name}.set", below)
         spec = validate(document, ScenarioSpec)
         if problems := [*problems_of(document, spec, book), *unchangeable(document, changes, name)]:
             raise InputError(problems)
