@@ -14,6 +14,7 @@ from sim.billing.upkeep import Number, Upkeep
 __all__ = ["BestTtl", "Context", "best_shared_ttl", "best_ttl", "hourly_premium"]
 
 _GRID = 400  # points on which the least is looked for before it is refined
+_SAME = 1e-12  # relative
 
 
 class Context(NamedTuple):
@@ -36,10 +37,10 @@ def best_ttl(tariff: Tariff, rate: Fraction, shortest: Fraction, longest: Fracti
 
     Both premiums are monotone in T: the fixed one, ``(p_w + s T) / (1 + rate T)``, has a derivative of the sign of ``s
     - rate p_w``; so has the sliding one, ``s / rate + (p_w - s / rate) e^(-rate T)``. Poisson uses have no memory: if
-    it pays to keep a cache for a moment, it pays to keep it for ever. So the optimum is an end of the range,
-    the longest above ``s / p_w`` uses an hour. Below :func:`sim.billing.break_evens.rate_always_on` the longest TTL may be the best
-    one and no cache better still. An optimum inside the range is the mark of bursts, of a horizon, or of several
-    contexts under one TTL.
+    it pays to keep a cache for a moment, it pays to keep it for ever. So the optimum is an end of the range, the
+    longest above ``s / p_w`` uses an hour. Below the rate of :func:`sim.billing.break_evens.rate_always_on` the longest
+    TTL may be the best one and no cache better still. An optimum inside the range is the mark of bursts, of a horizon,
+    or of several contexts under one TTL.
 
     >>> from sim.providers import load_book
     >>> book = load_book("google")
@@ -77,6 +78,7 @@ def best_shared_ttl(
 
     What is best for the busy ones, for ever, is worst for the others, so the sum of their premiums may have its least
     inside the range: it is looked for on a logarithmic grid of 400 points and refined between the two beside the best.
+    An end that costs as much to 1e-12 is taken instead.
 
     >>> from sim.billing.upkeep import sliding
     >>> from sim.providers import load_book
@@ -88,10 +90,12 @@ def best_shared_ttl(
     ('inside', 0.14)
     """
     grid = np.geomspace(shortest, longest, _GRID)
-    at = int(np.argmin([hourly_premium(tariff, contexts, ttl, law) for ttl in grid]))
-    turns = _turns_at(tariff)
-    if at in (0, len(grid) - 1):
-        return BestTtl(float(grid[at]), "longest" if at else "shortest", turns)
+    found = np.array([hourly_premium(tariff, contexts, ttl, law) for ttl in grid])
+    least, turns = float(found.min()) * (1 + _SAME), _turns_at(tariff)
+    if found[-1] <= least or found[0] <= least:
+        where: Literal["longest", "shortest"] = "longest" if found[-1] <= least else "shortest"
+        return BestTtl(longest if where == "longest" else shortest, where, turns)
+    at = int(np.argmin(found))
     refined = minimize_scalar(
         lambda logged: hourly_premium(tariff, contexts, float(np.exp(logged)), law),
         bounds=(float(np.log(grid[at - 1])), float(np.log(grid[at + 1]))),

@@ -82,7 +82,7 @@ def rate_sliding(tariff: Tariff, ttl: Fraction, chance: Fraction = _NO_CHANCE) -
     def excess(load: float) -> float:  # load = rate * ttl
         return written * exp(-load) - stored * hours * expm1(-load) / load - spared
 
-    return float(brentq(excess, 1e-12, most / spared, xtol=1e-15)) / hours
+    return float(brentq(excess, 1e-12, 2 * most / spared, xtol=1e-15)) / hours
 
 
 def uses_in_a_life(tariff: Tariff, paid: Fraction, chance: Fraction = _NO_CHANCE) -> Fraction | None:

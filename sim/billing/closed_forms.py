@@ -3,8 +3,8 @@
 All are of requests with one shared prefix (:class:`Use`), at prices of one tier and date (:class:`Tariff`). A use of an
 explicit cache of K tokens costs ``K [p_c + creations p_w + hours s]``: its upkeep at the price p_w of a written token
 and s of a token-hour, besides the price p_c of a cached one. Of a fixed TTL that is O20's ``K [a + rate T p_c + s T] /
-(1 + rate T)``, ``a = p_w + p_c``. Fractions give Fractions; only exponentials make floats. Left out is what a simulation
-is for: times to create, clashing limits, implicit hits beside an explicit cache, jobs that fail.
+(1 + rate T)``, ``a = p_w + p_c``. Fractions give Fractions; only exponentials make floats. Left out is what one
+simulates for: times to create, clashing limits, implicit hits beside an explicit cache, jobs that fail.
 """
 
 from fractions import Fraction
