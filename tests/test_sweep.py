@@ -15,8 +15,8 @@ from sweeps import SMALL, VARY, carried_out, digests, planned, small
 import sim
 from sim.engines.choice import engine_of
 from sim.errors import EngineError, InputError
-from sim.experiments import items, large
-from sim.experiments import tasks
+from sim.experiments import items, large, tasks
+from sim.experiments import plan as plans
 from sim.experiments import sweep as sweeps
 from sim.experiments.items import cell_key
 from sim.experiments.plan import items_of

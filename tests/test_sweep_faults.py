@@ -25,16 +25,14 @@ from test_sweep import COMMAND, gcsim
 from sim import cells as folders
 from sim.cells import Cells, Resumable
 from sim.errors import InputError
-from sim.experiments import items
-from sim.experiments import plan as plans
-from sim.experiments import sweep as sweeps
+from sim.experiments import items, saving, tasks
 from sim.journal import Damage, Files, Journal
 
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
     """Three cells, each saved on its own."""
-    monkeypatch.setattr(sweeps, "SAVE_S", 0.0)
+    monkeypatch.setattr(saving, "SAVE_S", 0.0)
     return planned(small(tmp_path), ["strategies.explicit.ttl=5m,20m"], replications=1)
 
 
@@ -175,7 +173,7 @@ def test_code_that_changed_since_a_sweep_was_stopped_is_refused(plan, tmp_path, 
     folder = begun(tmp_path / "out")
     before = (folder / "cells.journal").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(plans, "code_digest", lambda: "f" * 64)
+        patch.setattr(tasks, "code_digest", lambda: "f" * 64)
         other = planned(tmp_path / "small.toml", ["strategies.explicit.ttl=5m,20m"], replications=1)
     with pytest.raises(InputError, match=rf"code: this is another sweep; '{plan.manifest['code']}' as it began; got"):
         carried_out(other, tmp_path, resume=folder)
@@ -269,7 +267,7 @@ def test_a_second_driver_is_refused_and_told_of_the_first(plan, tmp_path):
 
 def test_two_drivers_that_begin_at_once_get_a_folder_each(plan, tmp_path, monkeypatch):
     """The same sweep begun twice in one second is two sweeps."""
-    monkeypatch.setattr(sweeps, "new_folder", lambda out, name, _: out / name / "now")
+    monkeypatch.setattr(saving, "new_folder", lambda out, name, _: out / name / "now")
     found = [carried_out(plan, tmp_path / "out") for _ in range(3)]
     assert [each.folder.name for each in found] == ["now", "now-2", "now-3"]
     assert len({digests(each.folder) for each in found}) == 1
@@ -359,7 +357,7 @@ def test_clocks_that_jump_change_no_byte(plan, tmp_path, monkeypatch):
 
     monkeypatch.setattr(folders.dt, "datetime", Jumping)
     monkeypatch.setattr(time, "time", lambda: jumps.randrange(10**10))
-    monkeypatch.setattr(sweeps, "SAVE_S", 0.01)
+    monkeypatch.setattr(saving, "SAVE_S", 0.01)
     found = carried_out(plan, tmp_path / "out")
     assert found.folder.name.startswith("20")
     assert digests(found.folder) == expected
