@@ -106,7 +106,7 @@ def _triangular_chance(shape: Shape, x: float) -> float:
     return 1 - (high - x) ** 2 / ((high - low) * (high - mode))
 
 
-def _pert(shape: Shape) -> Shape:
+def _pert(shape: Shape) -> tuple[float, float]:
     """Return the parameters of the beta law on [low, high] with the given mode, of weight 4 (Malcolm et al. 1959)."""
     low, mode, high = shape
     return 1 + 4 * (mode - low) / (high - low), 1 + 4 * (high - mode) / (high - low)

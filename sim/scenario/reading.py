@@ -149,7 +149,7 @@ def _others(
     try:
         settled(document, uncertain, lambda settled: _certain(settled, name))
     except InputError as error:
-        known = {problem.path for problem in mistaken}
+        known = {path for problem in mistaken for path in (problem.path, problem.path.partition(".set.")[2]) if path}
         return [problem for problem in error.problems if problem.path not in known]
     return []
 

@@ -28,7 +28,7 @@ _TEXTS: tuple[Loc, ...] = (  # where a text is a text, whatever it looks like
     ("strategies", _ANY, "contexts", _ANY),
 )
 _CERTAIN = ("start", "seed", "replications", "patience_target", "close", "most_requests")
-_KINDS = ("kind", "law", "process")
+_KINDS = ("kind", "law", "process")  # names of what there is, which the fields list themselves
 _SHARE_DIGITS = Decimal("1e-12")
 
 
@@ -146,8 +146,12 @@ def _calls(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
     elif isinstance(value, list):
         for place, inner in enumerate(value):
             yield from _calls(inner, (*loc, place))
-    elif isinstance(value, str) and looks_like_a_law(value) and not any(_matches(meant(loc), text) for text in _TEXTS):
+    elif isinstance(value, str) and looks_like_a_law(value) and not _is_text(meant(loc)):
         yield loc, value
+
+
+def _is_text(loc: Loc) -> bool:
+    return loc[-1] in _KINDS or any(_matches(loc, text) for text in _TEXTS)
 
 
 def _matches(loc: Loc, pattern: Loc) -> bool:
@@ -169,7 +173,7 @@ def meant(loc: Loc) -> Loc:
 
 
 def _read(loc: Loc, text: str) -> Uncertain:
-    if meant(loc)[0] in _CERTAIN or loc[-1] in _KINDS:
+    if meant(loc)[0] in _CERTAIN:
         raise NotALaw("cannot be uncertain", "one value")
     law = law_of(text)
     return Uncertain(written(loc), law.text, law, loc, group=_list_of(loc) if law.name == "dirichlet" else "")
