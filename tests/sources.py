@@ -22,8 +22,12 @@ USUAL: dict[str, Any] = {
     **{name: 0.0 for name in COLUMNS if name.endswith("_usd")},
     **{name: "0" for name in COLUMNS if name.endswith("_usd_exact")},
     **dict.fromkeys(("total", "done", "within_patience", "asked", "calls", "served_standard"), 100),
-    **{"prompt_tokens": 100_000, "output_tokens": 10_000, "latency_sum_ms": 100_000},
-    **{"latency_p50_s": 1.0, "latency_p95_s": 2.0, "latency_p99_s": 3.0},
+    "prompt_tokens": 100_000,
+    "output_tokens": 10_000,
+    "latency_sum_ms": 100_000,
+    "latency_p50_s": 1.0,
+    "latency_p95_s": 2.0,
+    "latency_p99_s": 3.0,
 }
 
 
@@ -93,7 +97,7 @@ class Made:
         """Return made cells: rows of a replication are those of all streams, then of each stream."""
         times = list(replications)
         self.asked.append((list(asks), times))
-        return [self._found(ask, times) for ask in asks]
+        return [self._found(ask, [ask.first + time for time in times]) for ask in asks]
 
     def _found(self, ask, times):
         names = [arm.name for arm in self.base.arms]

@@ -42,6 +42,7 @@ class Ask(NamedTuple):
 
     sets: tuple[str, ...] = ()  # overrides as ``--set`` takes them; () = the scenario as it is
     strategies: tuple[str, ...] | None = None  # None = all
+    first: int = 0  # added to each replication's number: settings that must share no luck are given different ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +133,9 @@ class Laboratory:
         computed, and ``KeyboardInterrupt`` when asked to stop; what is finished then is saved.
         """
         times = list(replications)
-        wanted = [self._tasks(ask) for ask in asks]
-        self._compute([task for tasks in wanted for task in tasks], times)
-        return [self._found(ask, tasks, times) for ask, tasks in zip(asks, wanted, strict=True)]
+        plan = [(ask, self._tasks(ask), [ask.first + time for time in times]) for ask in asks]
+        self._compute([(task, time) for _, tasks, own in plan for task in tasks for time in own])
+        return [self._found(*one) for one in plan]
 
     def remarks(self) -> dict[str, list[Any]]:
         """Return what the scenario takes for granted and what a reader must be warned of, as a document has it."""
@@ -184,9 +185,9 @@ class Laboratory:
                     own.append(dict(zip(COLUMNS, values, strict=True)))
         return Found(scenario=self._setting(ask.sets).scenario, rows=rows)
 
-    def _compute(self, tasks: Sequence[Task], times: Sequence[int]) -> None:
-        """Compute and save the cells of tasks that are not there yet."""
-        every = [(cell_key(task.identity, time), task, time) for task in tasks for time in times]
+    def _compute(self, cells: Sequence[tuple[Task, int]]) -> None:
+        """Compute and save the cells of tasks and replications that are not there yet."""
+        every = [(cell_key(task.identity, time), task, time) for task, time in cells]
         self._table |= dict.fromkeys((task.scenario, key) for key, task, _ in every)
         wanted = {key: (task, time) for key, task, time in every}
         self._asked |= dict.fromkeys(wanted)
