@@ -15,7 +15,7 @@ from sim.errors import InputError, Problem
 from sim.units import as_duration, as_rate, as_tokens, duration
 from sim.workload.realise import uniforms
 
-__all__ = ["Axis", "Design", "Setting", "Span", "axes_of", "design_of", "settings_of"]
+__all__ = ["Axis", "Design", "Setting", "Span", "axes_of", "design_of", "items", "settings_of"]
 
 MOST = 100_000  # settings of one sweep, above which a design is taken for a mistake
 _SOBOL_BITS = 30
@@ -141,34 +141,34 @@ def _length(axis: Axis) -> int:
 
 
 def _axis(path: str, values: str, text: str, *, sampled: bool) -> Axis:
-    match = _RANGE.fullmatch(values) if len(_items(values)) == 1 else None
+    match = _RANGE.fullmatch(values) if len(items(values)) == 1 else None
     ends = _ends(match["lo"].strip(), match["hi"].strip()) if match else None
     if match is None or ends is None:
-        items = _items(values)
-        if "" in items:
+        listed = items(values)
+        if "" in listed:
             raise InputError([_wrong("--vary", "an empty value", f"PATH={_FORMS}", text)])
-        return Axis(path, values, items, None)
+        return Axis(path, values, listed, None)
     return Axis(path, values, (), _span(ends, match["scale"], match["count"], text, sampled=sampled))
 
 
-def _items(text: str) -> tuple[str, ...]:
+def items(text: str) -> tuple[str, ...]:
     """Return the values of a list: commas inside of brackets and quotes part nothing.
 
-    >>> _items('1h, 2h'), _items('["a", "b"],["c"]')
+    >>> items('1h, 2h'), items('["a", "b"],["c"]')
     (('1h', '2h'), ('["a", "b"]', '["c"]'))
     """
-    items, depth, quote, start = [], 0, "", 0
+    found, depth, quote, start = [], 0, "", 0
     for position, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote
         elif char in "\"'":
             quote = char
         elif char == "," and depth == 0:
-            items.append(text[start:position].strip())
+            found.append(text[start:position].strip())
             start = position + 1
         else:
             depth += (char in "[{") - (char in "]}")
-    return (*items, text[start:].strip())
+    return (*found, text[start:].strip())
 
 
 def _ends(lo: str, hi: str) -> Span | None:
