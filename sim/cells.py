@@ -1,4 +1,6 @@
-"""The folder of a sweep: its cells as they arrive, for one driver at a time; complete, resumable, never overwritten.
+"""The folder of a study: its cells as they arrive, for one driver at a time; complete, resumable, never overwritten.
+
+That of a sweep, which others resemble:
 
 ::
 
@@ -16,21 +18,23 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sim.errors import InputError, Problem, SimError
 from sim.journal import Damage, Files, Journal
 from sim.parquet import write_rows
 
-__all__ = ["Cells", "Resumable", "new_folder"]
+__all__ = ["JOURNAL", "MANIFEST", "Cells", "Resumable", "new_folder"]
 
 SCHEMA = "gcsim.sweep-manifest/1"
+MANIFEST, JOURNAL = "manifest.json", "cells.journal"
+_PART = 1 << 20  # bytes that are copied at a time
 
 
 class Resumable(SimError, RuntimeError):
-    """A sweep that ended before its end; what was finished is saved."""
+    """A study that ended before its end; what was finished is saved."""
 
     exit_code = 3
 
@@ -43,15 +47,23 @@ class Resumable(SimError, RuntimeError):
 
 
 class Cells:
-    """The finished cells of one sweep; this process alone may add to them while it is open."""
+    """The finished cells of one study; this process alone may add to them while it is open.
+
+    A study of another kind than a sweep is a subclass that says how it is called, and what of its manifest decides
+    about its cells.
+    """
+
+    schema: ClassVar[str] = SCHEMA  # of the manifest, unless that names its own
+    kind: ClassVar[str] = "sweep"
+    table: ClassVar[str] = "results.parquet"
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any], files: Files | None = None) -> None:
         self.folder = folder
         self._files = files or Files()
-        self._lock = _locked(folder)
+        self._lock = _locked(folder, self.kind)
         try:
-            _check_manifest(folder, manifest)
-            self._journal = Journal(folder / "cells.journal", self._files)
+            self.assert_same(folder, manifest)
+            self._journal = Journal(folder / JOURNAL, self._files)
         except BaseException as error:
             os.close(self._lock)
             if isinstance(error, OSError):
@@ -59,15 +71,48 @@ class Cells:
             raise
 
     @classmethod
-    def made(cls, folder: Path, manifest: Mapping[str, Any], files: Files | None = None) -> Self:
-        """Make the folder of a new sweep, or the first of ``folder-2``, ``folder-3``, ... that is not there yet.
+    def made(
+        cls, folder: Path, manifest: Mapping[str, Any], files: Files | None = None, *, begun: Path | None = None
+    ) -> Self:
+        """Make the folder of a new study, or the first of ``folder-2``, ``folder-3``, ... that is not there yet.
 
-        It can be resumed as soon as its manifest stands.
+        It can be resumed as soon as its manifest stands. Its journal begins as a copy of the one at ``begun``.
         """
         used = files or Files()
         fresh = _made(folder, used)
-        used.put(fresh / "manifest.json", _json({"schema": SCHEMA, **manifest}))
+        if begun is not None:
+            used.put_all(fresh / JOURNAL, _parts(begun))
+        used.put(fresh / MANIFEST, _json({"schema": cls.schema, **manifest}))
         return cls(fresh, manifest, files)
+
+    @classmethod
+    def decisive(cls, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the part of a manifest that must agree wherever cells are taken for the same: here all of it."""
+        return manifest
+
+    @classmethod
+    def assert_same(cls, folder: Path, wanted: Mapping[str, Any]) -> None:
+        """Refuse a folder that another study than the wanted one began, with the first difference."""
+        expected = json.loads(_json({"schema": cls.schema, **wanted}))
+        difference = _difference(cls.decisive(cls.begun_as(folder)), cls.decisive(expected), "")
+        if difference is not None:
+            where, was, now = difference
+            what = f"this is another {cls.kind}"
+            raise InputError([Problem(str(folder / MANIFEST), 0, where, what, f"{was!r} as it began", now)])
+
+    @classmethod
+    def begun_as(cls, folder: Path) -> dict[str, Any]:
+        """Return the manifest of a folder; raise :class:`InputError` where there is none."""
+        path = folder / MANIFEST
+        try:
+            found: dict[str, Any] = json.loads(path.read_bytes())
+        except OSError as error:
+            what = f"no manifest ({error.strerror})"
+            raise InputError([Problem(str(folder), 0, "", what, f"a folder that gcsim {cls.kind} made")]) from None
+        except ValueError:
+            what = "the manifest is torn or no JSON; the cells beside it are untouched"
+            raise InputError([Problem(str(path), 0, "", what, f"a manifest that gcsim {cls.kind} wrote")]) from None
+        return found
 
     @property
     def damage(self) -> Damage:
@@ -84,6 +129,10 @@ class Cells:
         """Save cells, each the JSON of its rows; when this returns they are on the disk."""
         self._journal.append(records)
 
+    def text(self, key: str) -> str:
+        """Return a cell as it was added."""
+        return self._journal.text(key)
+
     def rows(self, key: str) -> list[list[Any]]:
         """Return the rows of a cell."""
         found: list[list[Any]] = json.loads(self._journal.text(key))
@@ -94,11 +143,11 @@ class Cells:
     ) -> None:
         """Write the table and the summary, each complete or not at all."""
         self._journal.assert_in_place()
-        draft = self.folder / ".results.parquet.writing"
+        draft = self.folder / f".{self.table}.writing"
         draft.unlink(missing_ok=True)
         write_rows(draft, columns, rows)
         self._files.flush(draft)
-        self._files.settle(draft, self.folder / "results.parquet")
+        self._files.settle(draft, self.folder / self.table)
         self._files.put(self.folder / "summary.json", _json(summary))
 
     def close(self) -> None:
@@ -130,6 +179,12 @@ def new_folder(out: Path, name: str, manifest: Mapping[str, Any]) -> Path:
     return out / name / f"{now:%Y%m%dT%H%M%SZ}-{digest}"
 
 
+def _parts(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while part := file.read(_PART):
+            yield part
+
+
 def _made(folder: Path, files: Files) -> Path:
     """Make a folder, of another number where there is one already: another driver may have begun in the same second."""
     fresh, count = folder, 1
@@ -147,7 +202,7 @@ def _made(folder: Path, files: Files) -> Path:
         return fresh
 
 
-def _locked(folder: Path) -> int:
+def _locked(folder: Path, kind: str) -> int:
     """Return the held lock of a folder; it goes with the process, however that ends, and no child inherits it."""
     import fcntl  # noqa: PLC0415 - not on Windows, where everything but sweeps works without it
 
@@ -156,7 +211,7 @@ def _locked(folder: Path) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         what = f"cannot be written to ({error.strerror})"
-        raise InputError([Problem(str(folder), 0, "", what, "the folder of a sweep")]) from None
+        raise InputError([Problem(str(folder), 0, "", what, f"the folder of a {kind}")]) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -166,31 +221,13 @@ def _locked(folder: Path) -> int:
             raise InputError([Problem(str(folder), 0, "", what, "a folder on a disk of this machine")]) from None
         holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
         os.close(handle)
-        what = f"another sweep is at work in this folder: {holder}"
+        what = f"another {kind} is at work in this folder: {holder}"
         raise InputError([Problem(str(folder), 0, "", what, "one driver at a time")]) from None
     now = dt.datetime.now(dt.UTC)  # noqa: TID251 - told to a second driver, shapes no result
     text = f"process {os.getpid()} on {socket.gethostname()} since {now:%Y-%m-%dT%H:%M:%SZ}"
     os.ftruncate(handle, 0)
     os.pwrite(handle, text.encode(), 0)
     return handle
-
-
-def _check_manifest(folder: Path, wanted: Mapping[str, Any]) -> None:
-    """Refuse a folder that another sweep than the wanted one began, with the first difference."""
-    path = folder / "manifest.json"
-    try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        what = f"no manifest ({error.strerror})"
-        raise InputError([Problem(str(folder), 0, "", what, "a folder that gcsim sweep made")]) from None
-    except ValueError:
-        what = "the manifest is torn or no JSON; the cells beside it are untouched"
-        raise InputError([Problem(str(path), 0, "", what, "a manifest that gcsim sweep wrote")]) from None
-    expected = json.loads(_json({"schema": SCHEMA, **wanted}))
-    difference = _difference(found, expected, "")
-    if difference is not None:
-        where, was, now = difference
-        raise InputError([Problem(str(path), 0, where, "this is another sweep", f"{was!r} as it began", now)])
 
 
 def _difference(found: Any, wanted: Any, where: str) -> tuple[str, Any, Any] | None:

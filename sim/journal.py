@@ -130,6 +130,9 @@ class Journal:
     def __len__(self) -> int:
         return len(self._places)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
     def text(self, key: str) -> str:
         """Return the text of a record."""
         place = self._places[key]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
-from sim.stats import LEVEL, Interval, Number
+from sim.stats import LEVEL, Interval, Number, exact_mean
 
 __all__ = ["ENOUGH", "bill_difference", "bill_interval", "bill_saving", "hard_to_cover"]
 
@@ -50,11 +50,19 @@ def bill_interval(values: Sequence[Number], level: float = LEVEL) -> Interval:
     exact = [float(value) for value in values]
     if not all(math.isfinite(value) for value in exact):
         raise ValueError(f"a mean needs finite values, got {next(x for x in exact if not math.isfinite(x))}")
-    if len(exact) == 1:
-        return Interval(exact[0])
-    if min(exact) == max(exact):
-        return Interval.around(exact[0], 0.0)
-    return _around(_moments(exact), level)
+    mean, found = exact_mean(values), _interval(exact, level)
+    if found.lo is None or found.hi is None:
+        return Interval(mean)
+    return Interval(mean, min(found.lo, mean), max(found.hi, mean))
+
+
+def _interval(values: list[float], level: float) -> Interval:
+    """Return the interval of finite values, its mean but for rounding."""
+    if len(values) == 1:
+        return Interval(values[0])
+    if min(values) == max(values):
+        return Interval.around(values[0], 0.0)
+    return _around(_moments(values), level)
 
 
 def _around(sample: _Moments, level: float) -> Interval:
@@ -117,7 +125,7 @@ def bill_saving(candidate: Sequence[Number], baseline: Sequence[Number], level: 
     pairs = [(float(c), float(b)) for c, b in exact]
 
     def gain(s: float) -> Interval:
-        return bill_interval([(1 - s) * b - c for c, b in pairs], level)
+        return _interval([(1 - s) * b - c for c, b in pairs], level)
 
     here = gain(saving)
     ends = (here.lo or 0.0, here.hi or 0.0)

@@ -16,6 +16,7 @@ from sim.sketch import Sketch, joined
 
 __all__ = [
     "Interval",
+    "exact_mean",
     "least_sample",
     "mean_interval",
     "paired_difference",
@@ -26,8 +27,6 @@ __all__ = [
     "quantiles",
     "ratio_interval",
     "share_cheapest",
-    "skewness",
-    "undercovers",
     "variance_ratio",
 ]
 
@@ -64,18 +63,18 @@ def mean_interval(values: Sequence[Number], level: float = LEVEL) -> Interval:
     """Return the mean and its Student t interval, ``mean ± t(n - 1) s / sqrt(n)``.
 
     One value has no interval; values that are all the same have one of width 0. The values need not be normal but their
-    mean nearly so: see :func:`undercovers`. The order of the values changes no bit of the result.
+    mean nearly so; of bills see :mod:`sim.skewed`. The order of the values changes no bit of the result.
 
     >>> mean_interval([1.0, 2.0, 3.0], level=0.5)  # t(2) at 0.75 is sqrt(2/3), and s is 1
     Interval(mean=2.0, lo=1.5285954792089682, hi=2.471404520791032)
     """
     if not values:
         raise ValueError("no values: a mean needs at least one")
-    mean = _mean(values)
+    mean = exact_mean(values)
     return Interval.around(mean, _half_width(values, level))
 
 
-def _mean(values: Sequence[Number]) -> float:
+def exact_mean(values: Sequence[Number]) -> float:
     """Return the mean, exact before one rounding, so never outside of the values."""
     whole, unit = _whole(values)
     return sum(whole) / (unit * len(whole))
@@ -181,42 +180,6 @@ def variance_ratio(a: Sequence[Number], b: Sequence[Number]) -> float | None:
         return None
     apart = _variance(a) + _variance(b)
     return _variance([Fraction(x) - Fraction(y) for x, y in zip(a, b, strict=True)]) / apart if apart else None
-
-
-def skewness(values: Sequence[Number]) -> float:
-    """Return the sample skewness ``m3 / m2^1.5``; 0 for values that are all the same."""
-    mean = Fraction(_mean(values))
-    apart = [float(Fraction(value) - mean) for value in values]
-    widest = max((abs(x) for x in apart), default=0.0)
-    if widest == 0.0:
-        return 0.0
-    scaled = [x / widest for x in apart]  # the third power of a small number would underflow
-    second = math.fsum(x**2 for x in scaled) / len(scaled)
-    return float(math.fsum(x**3 for x in scaled) / len(scaled) / second**1.5)
-
-
-def undercovers(values: Sequence[Number]) -> str | None:
-    """Return a warning where a t interval of the mean covers less than it says, because the values are skewed.
-
-    The rule of Sugden, Smith and Jones (2000), after Cochran: a 95 % interval needs ``n >= 28 + 25 skewness^2``. It is
-    applied only where the observed skewness is beyond two standard errors of a normal sample's,
-    ``6 n (n - 1) / ((n - 2) (n + 1) (n + 3))`` being the variance of that, or else every short run would be warned of.
-
-    >>> undercovers([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 9.0])
-    'skewness +2.7 over 10 replications: a 95 % interval of the mean covers less than that; use at least 206'
-    """
-    n = len(values)
-    if n < 3:
-        return None
-    skew = skewness(values)
-    ordinary = 2 * math.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3)))
-    needed = math.ceil(28 + 25 * skew**2)
-    if abs(skew) <= ordinary or n >= needed:
-        return None
-    return (
-        f"skewness {skew:+.1f} over {n} replications: a 95 % interval of the mean covers less than that; "
-        f"use at least {needed}"
-    )
 
 
 def pooled_quantile(samples: Iterable[Samples], q: float, level: float = LEVEL) -> Interval | None:

@@ -6,6 +6,7 @@
         manifest.json          what was run: scenario as resolved, overrides, book, seed, versions
         summary.json           what was found: gcsim.run/2
         replications.parquet   a row for each strategy, model, replication and stream
+        cells.journal          what the statistics are made of, so that the run can be extended; see sim.journal
         ledgers/<strategy>-<model>-<replication>/{requests,duplicates,caches,jobs,limits}.parquet    where kept
 """
 
@@ -18,6 +19,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,12 +27,14 @@ from typing import Any
 
 import duckdb
 
+from sim.cells import JOURNAL, MANIFEST
 from sim.errors import InputError, Problem
+from sim.journal import Files, Journal
 from sim.ledger import Ledger
 from sim.parquet import write_ledger, write_rows
 from sim.providers import Terms
 
-__all__ = ["Record", "folder_name", "prepare", "save"]
+__all__ = ["SCHEMA", "Record", "Subject", "folder_name", "prepare", "save"]
 
 SCHEMA = "gcsim.manifest/1"
 PACKAGES = ("gemini-cost-sim", "numpy", "scipy", "simpy", "pydantic", "duckdb")
@@ -38,21 +42,54 @@ ROOM = 16 * 2**20  # bytes that must be free before a run starts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """All that a run leaves behind."""
+class Subject:
+    """What is run."""
 
     scenario: str  # its name, which names the folder
-    resolved: Mapping[str, Any]  # the scenario as it was run, as JSON holds it
+    resolved: Mapping[str, Any]  # the scenario as it is run, as JSON holds it
     overrides: tuple[str, ...]  # as given with --set
     argv: tuple[str, ...]
     book: str
     book_digest: str
     seed: int
-    replications: int
+    replications: int | None  # None = until sure
+    precision: Mapping[str, Any] | None  # of a run until sure
     baseline: str
+    code: str  # sha256 of the package's sources
+    recorded: str  # sha256 of the trace that is replayed; "" = none is
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the results of a run; its hash names the folder, whatever the host, path or time."""
+        return {
+            "scenario": self.scenario,
+            "resolved": self.resolved,
+            "overrides": list(self.overrides),
+            "book": {"name": self.book, "sha256": self.book_digest},
+            "seed": self.seed,
+            "replications": self.replications,
+            "precision": self.precision,
+            "baseline": self.baseline,
+            "recorded": self.recorded,
+            "code": self.code,
+            "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        }
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what stands in the folder of a run, made now."""
+        stamp = dt.datetime.now(dt.UTC)
+        created = {"schema": SCHEMA, "created": stamp.isoformat(timespec="seconds")}
+        return {**self.identity(), **created, "argv": list(self.argv)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All that a run leaves behind."""
+
+    subject: Subject
     columns: Mapping[str, str]  # of the rows: name -> type
     rows: Iterable[Mapping[str, Any]]
     summary: Mapping[str, Any]
+    cells: Mapping[str, str]  # the text of each cell by its key
     ledgers: Mapping[tuple[str, str, int], Ledger]  # (strategy, model, replication) -> its ledger, where kept
     terms: Mapping[str, Terms]  # strategy -> what its ledgers were rated by
     book_terms: Terms  # the book's own
@@ -86,8 +123,8 @@ def save(out: Path, record: Record) -> Path:
     Everything is written into a hidden folder beside it, flushed to the disk, and renamed as the last step. Raises
     :class:`InputError` where the disk refuses; then nothing of the run is left.
     """
-    identity = _identity(record)
-    home = out / folder_name(record.scenario)
+    manifest = record.subject.manifest()
+    home = out / folder_name(record.subject.scenario)
     try:
         home.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
@@ -95,10 +132,10 @@ def save(out: Path, record: Record) -> Path:
         raise _refused(out, f"cannot be written to ({error.strerror})", "a folder that can") from None
     try:
         stamp = dt.datetime.now(dt.UTC)
-        _write(draft, record, {**identity, "schema": SCHEMA, "created": stamp.isoformat(timespec="seconds")})
+        _write(draft, record, manifest)
         draft.chmod(0o777 & ~_umask())  # mkdtemp's own is for the owner alone
         _flush(draft)
-        return _rename(draft, home, f"{stamp:%Y%m%dT%H%M%SZ}-{_hash8(identity)}")
+        return _rename(draft, home, f"{stamp:%Y%m%dT%H%M%SZ}-{_hash8(record.subject)}")
     except (OSError, duckdb.IOException) as error:
         raise _refused(out, f"writing failed ({error}); nothing was saved", "room on the disk") from None
     finally:
@@ -109,20 +146,6 @@ def _refused(out: Path, what: str, allowed: str) -> InputError:
     return InputError([Problem("command line", 0, "--out", what, allowed, str(out))])
 
 
-def _identity(record: Record) -> dict[str, Any]:
-    """Return what decides the results of a run; its hash names the folder, whatever the host, path or time."""
-    return {
-        "scenario": record.scenario,
-        "resolved": record.resolved,
-        "overrides": list(record.overrides),
-        "book": {"name": record.book, "sha256": record.book_digest},
-        "seed": record.seed,
-        "replications": record.replications,
-        "baseline": record.baseline,
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-    }
-
-
 def _version(package: str) -> str | None:
     try:
         return version(package)
@@ -130,8 +153,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _hash8(identity: Mapping[str, Any]) -> str:
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def _hash8(subject: Subject) -> str:
+    text = json.dumps(subject.identity(), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -141,9 +164,11 @@ def folder_name(name: str, other: str = "run") -> str:
 
 
 def _write(draft: Path, record: Record, manifest: dict[str, Any]) -> None:
-    _write_json(draft / "manifest.json", {**manifest, "argv": list(record.argv)})
+    _write_json(draft / MANIFEST, manifest)
     _write_json(draft / "summary.json", record.summary)
     write_rows(draft / "replications.parquet", record.columns, record.rows)
+    with closing(Journal(draft / JOURNAL, Files())) as journal:
+        journal.append(record.cells)
     for (strategy, model, replication), ledger in record.ledgers.items():
         name = f"{folder_name(strategy)}-{folder_name(model)}-{replication}"
         folder = _new_folder(draft / "ledgers", name)

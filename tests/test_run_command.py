@@ -400,7 +400,7 @@ def test_an_interrupt_of_a_run_says_that_nothing_was_written(desk, call, monkeyp
     def interrupted(*_args, **_more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(montecarlo, "run", interrupted)
+    monkeypatch.setattr(montecarlo, "carried_out", interrupted)
     assert call("run", "desk.toml") == (3, "", "gcsim: interrupted; nothing was written\n")
     assert not (desk / "results").exists()
 

@@ -4,7 +4,7 @@ import pytest
 
 import sim
 import sim.engines.reference.engine
-import sim.experiments.montecarlo
+import sim.experiments.replications
 from sim.document import parse, read
 from sim.errors import InputError
 from sim.experiments.pairs import pairs_of
@@ -342,7 +342,7 @@ tokens = 9
 
 def test_a_prompt_too_long_in_the_last_replication_is_told_before_the_first_is_simulated(monkeypatch):
     """27: every realisation is looked at first, so no finished work is thrown away."""
-    monkeypatch.setattr(sim.experiments.montecarlo, "replicate", lambda *_, **__: pytest.fail("simulated"))
+    monkeypatch.setattr(sim.experiments.replications, "replicate", lambda *_, **__: pytest.fail("simulated"))
     rare = scenario("fresh = 100", 'fresh = { law = "lognormal", mean = "20k", cv = 6.0 }', sets=["horizon=4h"])
     with pytest.raises(InputError, match=r"above the context window of gemini-2\.5-flash"):
         sim.run(rare, replications=200)

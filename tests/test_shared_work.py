@@ -8,7 +8,7 @@ import pytest
 import sim
 from sim.engines.fast import room, tables
 from sim.engines.witness import differences
-from sim.experiments import montecarlo
+from sim.experiments import replications
 from sim.experiments.pairs import pairs_of
 from sim.experiments.simulate import ledger_of
 from sim.once import once
@@ -113,7 +113,7 @@ def test_realisations_that_are_drawn_twice_are_the_same(monkeypatch, room_for):
     """A run that keeps none, or some, of its realisations finds what a run finds that keeps them all."""
     scenario = sim.load("quickstart")
     kept = sim.run(scenario, replications=3)
-    monkeypatch.setattr(montecarlo, "KEPT_BYTES", room_for)
+    monkeypatch.setattr(replications, "KEPT_BYTES", room_for)
     anew = sim.run(scenario, replications=3)
     assert sim.summarise(anew) == sim.summarise(kept)
     for one, other in zip(anew.cells, kept.cells, strict=True):

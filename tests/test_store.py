@@ -12,8 +12,11 @@ from made_results import kept, ledger, result
 
 from sim import parquet, store
 from sim.errors import InputError
+from sim.experiments.preserved import text_of
+from sim.experiments.replications import records
 from sim.experiments.rows import COLUMNS, rows
 from sim.experiments.summary import summarise
+from sim.journal import Files, Journal
 from sim.ledger import Ledger, Limit
 from sim.parquet import TABLES, read_about, read_ledger, read_terms, write_ledger, write_rows
 from sim.providers import Terms
@@ -22,21 +25,32 @@ USUAL = Terms(creation="input", storage="lifetime", batch_cached="published")
 TERMS = Terms(creation="free", storage="lifetime", batch_cached="published", free_tier=True)
 
 
-def record(scenario="example", **changes):
-    run = result({"none": [3, 4], "explicit": [1, 2]}, kept=(kept(),))
+def subject(**changes):
     values = {
-        "scenario": scenario,
+        "scenario": "example",
         "resolved": {"file": {"question": "What?"}},
         "overrides": ("load=2",),
-        "argv": ("run", scenario),
+        "argv": ("run", "example"),
         "book": "google",
         "book_digest": "abc",
-        "seed": run.seed,
-        "replications": run.replications,
-        "baseline": run.baseline,
+        "seed": 1,
+        "replications": 2,
+        "precision": None,
+        "baseline": "none",
+        "code": "def",
+        "recorded": "",
+    }
+    return store.Subject(**{**values, **changes})
+
+
+def record(what=None, **changes):
+    run = result({"none": [3, 4], "explicit": [1, 2]}, kept=(kept(),))
+    values = {
+        "subject": what or subject(),
         "columns": COLUMNS,
         "rows": rows(run),
         "summary": summarise(run),
+        "cells": dict(records(run)),
         "ledgers": {(k.strategy, k.model, k.replication): k.ledger for k in run.kept},
         "terms": dict.fromkeys(("none", "explicit"), TERMS),
         "book_terms": USUAL,
@@ -56,6 +70,7 @@ def test_a_saved_run_says_what_was_run_and_what_was_found(tmp_path):
     folder = store.save(tmp_path, record())
     assert folder.parent == tmp_path / "example"
     assert sorted(p.name for p in folder.iterdir()) == [
+        "cells.journal",
         "ledgers",
         "manifest.json",
         "replications.parquet",
@@ -67,6 +82,16 @@ def test_a_saved_run_says_what_was_run_and_what_was_found(tmp_path):
     assert manifest["book"] == {"name": "google", "sha256": "abc"}
     assert {"python", "numpy", "scipy", "simpy", "pydantic", "duckdb"} <= set(manifest["versions"])
     assert json.loads((folder / "summary.json").read_text())["schema"] == "gcsim.run/2"
+
+
+def test_the_cells_of_a_run_are_kept(tmp_path):
+    """The journal holds a record for each cell, from which the run can be extended."""
+    folder = store.save(tmp_path, record())
+    journal = Journal(folder / "cells.journal", Files())
+    assert sorted(journal) == ["0/0", "0/1", "1/0", "1/1"]
+    cells = result({"none": [3, 4], "explicit": [1, 2]}).cells
+    assert [journal.text(key) for key in ("0/0", "1/0", "0/1", "1/1")] == [text_of(cell) for cell in cells]
+    journal.close()
 
 
 def test_the_rows_can_be_queried(tmp_path):
@@ -147,10 +172,11 @@ def test_nothing_is_ever_overwritten(tmp_path):
 
 def test_the_hash_depends_on_what_was_run_only(tmp_path):
     """P88: another seed is another hash; another path, another spelling of the command or order of keys is not."""
-    name = lambda out, **changes: store.save(tmp_path / out, record(**changes)).name.split("-")[1]  # noqa: E731
+    name = lambda out, **changes: store.save(tmp_path / out, record(subject(**changes))).name.split("-")[1]  # noqa: E731
     assert name("a") == name("b", argv=("run", "./example.toml"))
     assert name("a") != name("a", seed=2)
     assert name("a") != name("a", book_digest="abd")
+    assert name("a") != name("a", code="dee")
     one, two = {"x": 1, "y": 2}, {"y": 2, "x": 1}
     assert name("a", resolved=one) == name("a", resolved=two)
 
@@ -190,7 +216,7 @@ def test_an_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["../escape", "a/b", "..", "", "with space", "ü"])
 def test_a_scenario_name_is_one_folder_below_the_output(tmp_path, name):
     """No name leaves the output folder or makes a nested one."""
-    folder = store.save(tmp_path / "out", record(scenario=name))
+    folder = store.save(tmp_path / "out", record(subject(scenario=name)))
     assert folder.parent.parent == tmp_path / "out"
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 

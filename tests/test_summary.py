@@ -12,11 +12,13 @@ from made_results import cell, result, stream
 from rich.console import Console
 
 from sim import stats
+from sim.experiments.result import Certainty
 from sim.experiments.rows import COLUMNS, rows
 from sim.experiments.summary import summarise
 from sim.providers.prices import LINES
 from sim.report.run_table import run_report, verdict
 from sim.report.tables import empty
+from sim.skewed import bill_difference, bill_interval, bill_saving
 
 
 def pair_of(summary, strategy, model="flash"):
@@ -58,11 +60,12 @@ def test_the_document_has_the_keys_that_its_schema_promises():
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
-def test_cost_is_the_mean_with_the_t_interval():
-    """cost_usd is the mean over replications with its interval, and quantiles of the replications."""
+def test_cost_is_the_mean_with_an_interval_for_bills():
+    """cost_usd is the mean over replications, its interval allows for skewness, and quantiles are the replications'."""
     costs = [1, 2, 6]
     found = pair_of(summarise(result({"none": costs})), "none")["cost_usd"]
-    assert (found["mean"], found["lo"], found["hi"]) == stats.mean_interval([1.0, 2.0, 6.0])
+    assert (found["mean"], found["lo"], found["hi"]) == bill_interval(costs)
+    assert found["hi"] > stats.mean_interval(costs).hi
     assert [found[q] for q in ("p5", "p50", "p95")] == [stats.quantile([1, 2, 6], q) for q in (0.05, 0.5, 0.95)]
 
 
@@ -90,16 +93,22 @@ def test_a_run_without_chance_says_so():
 
 
 def test_the_difference_is_paired_and_the_saving_is_its_share():
-    """difference = strategy - baseline in the same replication; saving = -difference over the baseline's mean."""
+    """difference = strategy - baseline in the same replication; the saving's interval is of the ratio of means."""
     none, batch = [10, 20, 60], [6, 9, 31]
     found = comparison(summarise(result({"none": none, "batch": batch})), "batch")
-    expected = stats.mean_interval([b - n for b, n in zip(batch, none, strict=True)])
-    assert tuple(found["difference_usd"].values()) == expected
+    assert tuple(found["difference_usd"].values()) == bill_difference(batch, none)
+    assert found["difference_usd"]["mean"] == (46 - 90) / 3
+    assert tuple(found["saving"].values()) == bill_saving(batch, none)
     assert found["saving"]["mean"] == pytest.approx((90 - 46) / 90)
-    assert found["saving"]["lo"] == pytest.approx(-expected.hi / 30)
-    assert found["saving"]["hi"] == pytest.approx(-expected.lo / 30)
     assert found["share_cheapest"] == 1.0
     assert comparison(summarise(result({"none": [0, 0], "batch": [1, 1]})), "batch")["saving"] is None
+
+
+def test_a_saving_that_is_the_same_share_of_every_bill_is_known_exactly():
+    """Half of a bill that varies is saved: the interval has no width, where that of the difference has."""
+    found = comparison(summarise(result({"none": [10, 20, 60], "batch": [5, 10, 30]})), "batch")
+    assert tuple(found["saving"].values()) == (0.5, 0.5, 0.5)
+    assert found["difference_usd"]["lo"] < found["difference_usd"]["mean"]
 
 
 def test_hits_and_patience_are_ratios_of_sums():
@@ -240,17 +249,64 @@ def test_names_are_never_shortened(width):
     assert text.count(f"{LONG} ") >= tables >= 4
 
 
-def test_the_quantiles_of_the_cost_give_way_where_there_is_no_room():
-    """The column p5, p50, p95 is left out where it would wrap, and a line says where it is; else it is on one line."""
-    cells = [cell(s, r, 123456 + r) for s in ("none", LONG) for r in range(3)]
-    summary = summarise(result({"none": [1] * 3, LONG: [1] * 3}, cells=cells))
-    wide, narrow = (printed(summary, width) for width in (160, 110))
-    quantiles = "$123,456.10, $123,457.00, $123,457.90"
-    assert wide.count(quantiles) == 2
-    assert "No room for" not in wide
-    assert "$123,457.00 ± 2.48" in narrow
-    assert "$123,457.90" not in narrow
-    assert "No room for p5, p50, p95: see --json." in narrow
+@pytest.mark.parametrize(("runs", "bounded"), [(3, []), (30, ["p50"]), (71, ["p50"]), (72, ["p5", "p50", "p95"])])
+def test_a_quantile_of_the_cost_has_bounds_or_says_how_many_runs_they_need(runs, bounded):
+    """O41: bounds are order statistics; without them stands the least n whose extremes bound the quantile."""
+    costs = [100 + (7 * r) % 72 for r in range(runs)]
+    summary = summarise(result({"none": costs}))
+    found = pair_of(summary, "none")
+    shown = " ".join(printed(summary, 200).split())
+    for name, q, least in (("p5", 0.05, 72), ("p50", 0.5, 6), ("p95", 0.95, 72)):
+        low, high = found["intervals"]["cost_usd"][name]
+        usd = found["cost_usd"][name]
+        if name in bounded:
+            assert (low, high) == stats.quantile_interval(costs, q)[1:]
+            assert f"${usd:.2f} [{low:.2f}, {high:.2f}]" in shown
+        else:
+            assert f"${usd:.2f} (needs n >= {least})" in shown
+
+
+def test_what_common_luck_gave_is_printed():
+    """O42: the ratio of variances that was achieved stands below the costs, for each strategy but the baseline."""
+    none, batch = [10, 20, 60, 30], [6, 9, 31, 14]
+    summary = summarise(result({"none": none, "batch": batch}))
+    ratio = np.var(np.subtract(batch, none), ddof=1) / (np.var(batch, ddof=1) + np.var(none, ddof=1))
+    assert comparison(summary, "batch")["variance_ratio"] == pytest.approx(ratio)
+    assert f"without common luck: batch {ratio:.2g}." in " ".join(printed(summary).split())
+    assert "common luck" not in printed(summarise(result({"none": [1, 1], "batch": [2, 2]})))
+
+
+SURE = Certainty(0.02, 100, 400, (100, 200, 400), reached=False, widths={"cost of none on flash": 0.031, "b": 0.001})
+
+
+def test_a_run_that_was_not_sure_at_its_ceiling_names_what_is_not_known():
+    """The measures that missed the precision are named with the widths reached, and the others are not."""
+    run = result({"none": [1, 2]}, certainty=SURE)
+    summary = summarise(run)
+    (told,) = [warning for warning in summary["warnings"] if "ceiling" in warning]
+    assert told == (
+        "the ceiling of 400 replications ended the run before all was known to ± 2 %: cost of none on flash ± 3.1 %"
+    )
+    found = summary["precision"]
+    assert (found["reached"], found["looks"], found["widest"]) == (False, [100, 200, 400], "cost of none on flash")
+    shown = " ".join(printed(summary).split())
+    assert "looks at 100, 200, 400; the widest: cost of none on flash, ± 3.1 %. Rule: Chow and Robbins" in shown
+
+
+def test_a_measure_without_a_width_is_null_and_said_to_have_none():
+    """JSON has no infinity: a mean of zero that varies is known to no relative precision, and said so."""
+    summary = summarise(result({"none": [1, 2]}, certainty=SURE._replace(widths={"saving": float("inf")})))
+    assert json.loads(json.dumps(summary, allow_nan=False))["precision"]["widths"] == {"saving": None}
+    assert any("saving to no precision at all" in warning for warning in summary["warnings"])
+
+
+def test_a_low_floor_is_warned_of():
+    """A run that may stop before the rare and dear has been seen says so."""
+    sure = SURE._replace(reached=True, floor=30)
+    assert any(
+        "a floor of 30 replications" in text for text in summarise(result({"a": [1, 2]}, certainty=sure))["warnings"]
+    )
+    assert not any("floor" in text for text in summarise(result({"a": [1, 2]}, certainty=SURE))["warnings"])
 
 
 def test_a_figure_goes_on_at_its_spaces_and_a_name_folds_only_below_that():

@@ -25,7 +25,7 @@ from sim.cli.study import (
     refuse_engine,
 )
 from sim.errors import nearest
-from sim.experiments.montecarlo import run as run_scenario
+from sim.experiments import montecarlo
 from sim.experiments.replay import REPLAY_START, USUAL, replay_scenario
 from sim.strategies import STRATEGIES
 from sim.traces import FORMATS
@@ -50,7 +50,7 @@ def replay(
     replications: Replications = None,
     sets: Sets = None,
     sort: Annotated[bool, typer.Option("--sort", help="Sort rows that are out of order of time.")] = False,
-    out: Out = Path("results"),
+    out: Out = None,
     keep_requests: Keep = False,
     engine: EngineName = "auto",
     as_json: AsJson = False,
@@ -82,16 +82,10 @@ def replay(
         baseline,
         out,
     )
+    asked = montecarlo.asked_of(scenario, baseline=baseline, engine=engine)
     with progress_bar() as progress:
-        result = run_scenario(
-            scenario,
-            baseline=baseline,
-            keep_requests=keep_requests,
-            engine=engine,
-            progress=progress,
-            notice=note,
-        )
-        conclude(scenario, result, sets=overrides, out=out, as_json=as_json)
+        result = montecarlo.carried_out(asked, keep_requests=keep_requests, progress=progress, notice=note)
+        conclude(asked, result, sets=overrides, out=out, as_json=as_json)
 
 
 def _strategies(arguments: Arguments, text: str) -> list[str]:

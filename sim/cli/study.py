@@ -15,8 +15,10 @@ from sim.cli.arguments import Arguments
 from sim.cli.console import print_json, stderr, stdout
 from sim.engines.choice import ENGINES
 from sim.errors import InputError, nearest
+from sim.experiments.replications import Asked, records
 from sim.experiments.result import Result
 from sim.experiments.rows import COLUMNS, rows
+from sim.experiments.run_folder import subject_of
 from sim.experiments.summary import summarise
 from sim.report.run_table import run_report
 from sim.scenario import Scenario, shipped
@@ -34,6 +36,7 @@ __all__ = [
     "refuse_scenario",
 ]
 
+RESULTS = Path("results")
 MOST_REPLICATIONS = 1_000_000
 _SEED_BITS = 128
 
@@ -52,7 +55,7 @@ Baseline = Annotated[
 BookName = Annotated[
     str | None, typer.Option("--book", metavar="BOOK", help="google, guide, or the path of a TOML file.")
 ]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the run gets a new folder.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the run gets a new folder. [results]")]
 Keep = Annotated[bool, typer.Option("--keep-requests", help="Save every request, cache and job; see gcsim rate.")]
 EngineName = Annotated[
     str, typer.Option("--engine", metavar="E", help=f"{', '.join(ENGINES)}: the same results at another speed.")
@@ -108,7 +111,7 @@ def refuse_engine(arguments: Arguments, engine: str) -> None:
         arguments.refuse("--engine", "unknown engine", nearest(engine, ENGINES), engine)
 
 
-def examined(arguments: Arguments, read: Callable[[], Scenario], baseline: str | None, out: Path) -> Scenario:
+def examined(arguments: Arguments, read: Callable[[], Scenario], baseline: str | None, out: Path | None) -> Scenario:
     """Return the scenario if it, the baseline and the folder for results are in order; else raise every mistake."""
     scenario = None
     try:
@@ -120,7 +123,7 @@ def examined(arguments: Arguments, read: Callable[[], Scenario], baseline: str |
         if baseline not in names:
             arguments.refuse("--baseline", "unknown strategy", nearest(baseline, names), baseline)
     try:
-        prepare(out)
+        prepare(out or RESULTS)
     except InputError as error:
         arguments.problems += error.problems
     except OSError as error:
@@ -151,10 +154,10 @@ def progress_bar() -> Iterator[Callable[[float, int], None]]:
         raise typer.Exit(3) from None
 
 
-def conclude(scenario: Scenario, result: Result, *, sets: Sequence[str], out: Path, as_json: bool) -> None:
-    """Save a run, print it, and tell where it is."""
+def conclude(asked: Asked, result: Result, *, sets: Sequence[str], out: Path | None, as_json: bool) -> None:
+    """Save a run, unless it is, print it, and tell where it is."""
     summary = summarise(result)
-    folder = save(out, _record(scenario, result, summary, sets))
+    folder = result.folder or save(out or RESULTS, _record(asked, result, summary, sets))
     try:
         if as_json:
             print_json(summary)
@@ -165,20 +168,14 @@ def conclude(scenario: Scenario, result: Result, *, sets: Sequence[str], out: Pa
         stderr().print(f"saved: {folder}", soft_wrap=True)
 
 
-def _record(scenario: Scenario, result: Result, summary: dict[str, Any], sets: Sequence[str]) -> Record:
+def _record(asked: Asked, result: Result, summary: dict[str, Any], sets: Sequence[str]) -> Record:
+    scenario = asked.scenario
     return Record(
-        scenario=scenario.name,
-        resolved=scenario.resolved(),
-        overrides=tuple(sets),
-        argv=tuple(sys.argv[1:]),
-        book=scenario.book.name,
-        book_digest=scenario.book.digest,
-        seed=result.seed,
-        replications=result.replications,
-        baseline=result.baseline,
+        subject=subject_of(asked, sets, sys.argv[1:]),
         columns=COLUMNS,
         rows=rows(result),
         summary=summary,
+        cells=dict(records(result)),
         ledgers={(kept.strategy, kept.model, kept.replication): kept.ledger for kept in result.kept},
         terms={arm.name: arm.terms for arm in scenario.arms},
         book_terms=scenario.book.terms,

@@ -13,6 +13,7 @@ from sim.experiments.estimates import (
     LEVEL,
     Json,
     Tree,
+    amount,
     counted,
     mean,
     part,
@@ -142,5 +143,5 @@ def _unread(found: Sequence[Unread], held: Sequence[int]) -> dict[str, Tree]:
         "unread": counted([one.caches for one in found]),
         "unread_token_hours": mean([Fraction(one.token_ms, HOUR) for one in found]),
         "unread_share": share([one.token_ms for one in found], held),
-        "unread_usd": mean([one.usd for one in found]),
+        "unread_usd": amount([one.usd for one in found]).within(0.0),
     }

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from math import isfinite
 from typing import Any
 
-from sim.experiments.result import Cell, Result
-from sim.stats import undercovers
+from sim.experiments.result import Cell, Certainty, Result
+from sim.skewed import ENOUGH, hard_to_cover
 
 __all__ = ["cheapest", "mean_cost", "warnings"]
 
@@ -73,8 +74,28 @@ def warnings(result: Result) -> list[str]:
             "the intervals take them as not"
         )
     pairs = [(strategy, model) for model in result.models for strategy in result.strategies]
-    skewed = {pair: undercovers([cell.total_usd for cell in result.of(*pair)]) for pair in pairs}
-    return found + [f"cost of {pair[0]} on {pair[1]}: {text}" for pair, text in skewed.items() if text]
+    skewed = {pair: hard_to_cover([cell.total_usd for cell in result.of(*pair)]) for pair in pairs}
+    found += [f"cost of {pair[0]} on {pair[1]}: {text}" for pair, text in skewed.items() if text]
+    return found if result.certainty is None else [*found, *_unsure(result.certainty)]
+
+
+def _unsure(found: Certainty) -> Iterator[str]:
+    """Yield what a run until sure did not come to know as it should, and what it may have missed."""
+    if not found.reached:
+        missed = [f"{name} {_percent(width)}" for name, width in found.widths.items() if width > found.precision]
+        yield (
+            f"the ceiling of {found.ceiling:,} replications ended the run before all was known to "
+            f"{_percent(found.precision)}: {', '.join(missed)}"
+        )
+    if found.floor < ENOUGH:
+        yield (
+            f"a floor of {found.floor:,} replications: a bill that is dear in few of them may not have shown it, and "
+            f"then the run ended too early; {ENOUGH} see what happens once in 33"
+        )
+
+
+def _percent(width: float) -> str:
+    return f"± {100 * width:.2g} %" if isfinite(width) else "to no precision at all"
 
 
 def _unanswered(result: Result) -> Iterator[str]:

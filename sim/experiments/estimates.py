@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from sim import stats
 from sim.sketch import Sample
+from sim.skewed import bill_interval
 from sim.stats import Interval
 from sim.units import SECOND
 
@@ -65,13 +66,13 @@ def whole(value: Fraction) -> int | float:
 
 
 def amount(values: Sequence[Fraction]) -> Interval:
-    """Return the mean of amounts."""
-    return stats.mean_interval(values, LEVEL)
+    """Return the mean of amounts of money, with an interval that allows for bills that are seldom much dearer."""
+    return bill_interval(values, LEVEL)
 
 
 def mean(values: Sequence[Fraction]) -> Interval:
     """Return the mean of what is never below zero, such as hours."""
-    return amount(values).within(0.0)
+    return stats.mean_interval(values, LEVEL).within(0.0)
 
 
 def counted(values: Sequence[int]) -> Interval:

@@ -1,43 +1,34 @@
-"""Run every strategy on the same realisations: one item of work is a replication, drawn once for all of them."""
+"""Run every strategy on the same realisations, as often as asked, or until the costs are known well enough."""
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
-from itertools import product
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
-
-from sim.engines.choice import chosen
-from sim.engines.witness import WITNESSED
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.arguments import wrong_arguments
-from sim.experiments.assumptions import in_force
-from sim.experiments.caveats import caveats
-from sim.experiments.large import is_large, seen
-from sim.experiments.pairs import Pair, horizon_ms, pairs_of, recorded_of
-from sim.experiments.replication import Luck, Step, replicate
-from sim.experiments.result import Cell, Kept, Result
+from sim.experiments.replications import Asked, Progress, Replications, result_of
+from sim.experiments.result import Result
+from sim.experiments.run_folder import carry_out, subject_of
 from sim.experiments.simulate import Notice, silent
-from sim.experiments.survey import survey
+from sim.experiments.until_sure import Until, wrong_precision
 from sim.scenario import Scenario
-from sim.sketch import same
-from sim.trace import Trace
-from sim.traces import Recorded
+from sim.stopping import CEILING, FLOOR
 
-__all__ = ["Progress", "run"]
-
-KEPT_BYTES = 256 * 2**20  # of realisations that are kept from the survey to the run; what is beyond is drawn twice
-
-Progress = Callable[[float, int], None]  # (cells done, cells in all); of a large replication also in between
+__all__ = ["Progress", "asked_of", "carried_out", "run"]
 
 
-def run(
+def run(  # noqa: PLR0913 - as many as the command has options
     scenario: Scenario,
     *,
     replications: int | None = None,
+    precision: float | None = None,
+    floor: int = FLOOR,
+    ceiling: int = CEILING,
     seed: int | None = None,
     baseline: str | None = None,
     keep_requests: bool = False,
     engine: str = "auto",
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
     progress: Progress | None = None,
     notice: Notice = silent,
 ) -> Result:
@@ -51,150 +42,82 @@ def run(
         From :func:`sim.load`.
     replications, seed, baseline
         Instead of the scenario's own.
+    precision, floor, ceiling
+        Instead of a number of replications: go on until every mean cost, and every difference to the baseline as a
+        share of the baseline's mean cost, is known to that relative half-width, such as 0.02; see
+        :mod:`sim.experiments.until_sure`. How it ended is the result's ``certainty``.
     keep_requests
         Keep the ledger of every cell in the result.
     engine
         ``reference``, ``fast``, or ``auto``: the fast one where the run is large enough to repay its start-up. The
         results are the same; of what the fast engine runs, one cell in a hundred is run again on the reference.
+    out
+        Where the run gets a new folder, into which its cells go as they arrive. A run that is stopped then raises
+        :class:`sim.cells.Resumable`. By default nothing is written.
+    resume
+        The folder of an earlier run of the same scenario, seed, book and code: what is there is not computed again. One
+        that was asked for the same goes on in its folder; else there is a new one, below ``out`` or beside it.
     progress
-        Called after each cell with the cells done and the cells in all.
+        Called after each cell with the cells done and the cells in all, as far as that is known.
     notice
         Called with each sentence, once, that a user should know meanwhile: that the fast engine is being compiled, or
         that it does not cover a strategy, which then runs on the reference.
     """
+    until = None if precision is None else Until(precision, floor, ceiling)
+    problems = [] if until is None else wrong_precision(until)
+    if until is not None and replications is not None:
+        problems.append(Problem("run", 0, "replications", "contradicts precision", "one of the two", replications))
+    if keep_requests and (out is not None or resume is not None):
+        what = "contradicts out and resume: ledgers are not kept with the cells that they are measured in"
+        problems.append(Problem("run", 0, "keep_requests", what, "one of the two"))
+    asked = asked_of(
+        scenario,
+        replications=replications,
+        until=until,
+        seed=seed,
+        baseline=baseline,
+        engine=engine,
+        problems=problems,
+    )
+    if out is None and resume is None:
+        return carried_out(asked, keep_requests=keep_requests, progress=progress, notice=notice)
+    place, earlier = (None if path is None else Path(path) for path in (out, resume))
+    work = Replications(asked, progress=progress, notice=notice)
+    return carry_out(work, subject_of(asked), out=place, resume=earlier)
+
+
+def carried_out(
+    asked: Asked, *, keep_requests: bool = False, progress: Progress | None = None, notice: Notice = silent
+) -> Result:
+    """Return the result of what is asked, of which nothing is written."""
+    work = Replications(asked, whole=keep_requests, progress=progress, notice=notice)
+    return result_of(work, work.carry_out())
+
+
+def asked_of(
+    scenario: Scenario,
+    *,
+    replications: int | None = None,
+    until: Until | None = None,
+    seed: int | None = None,
+    baseline: str | None = None,
+    engine: str = "auto",
+    problems: Sequence[Problem] = (),
+) -> Asked:
+    """Return what is asked of a run, the rest as the scenario says; refuse what no run can have, and ``problems``."""
     times = scenario.replications if replications is None else replications
     root = scenario.seed if seed is None else seed
-    _check(scenario, times, root, baseline, engine)
-    recorded = recorded_of(scenario)
-    pairs = pairs_of(scenario, recorded)
-    cells: list[Cell] = []
-    kept: list[Kept] = []
-    once = times if recorded is None else 1  # the requests of a record are the same in every replication
-    drawn: dict[tuple[int, int], Trace] = {}
-    found = survey(scenario, _keeping(_realisations(pairs, recorded, root, once), drawn))
-    runs = sum(found.requests.get(pair.workload, 0) for pair in pairs) * times / once
-    using, tell = chosen(engine, runs), cache(notice)  # a sentence is told once
-    bar = _Bar(progress, len(pairs) * times)
-    for replication, sharing in product(range(times), _groups(pairs)):
-        played = replicate(
-            sharing,
-            scenario.book,
-            Luck(root, replication, recorded, drawn.pop((replication, sharing[0].workload), None)),
-            engine=using,
-            witnessed=[(len(cells) + number) % WITNESSED == 0 for number in range(len(sharing))],
-            whole=keep_requests,
-            notice=tell,
-            step=bar.of(len(cells), len(sharing)),
-        )
-        for pair, cell, ledger in played:
-            cells.append(cell)
-            if keep_requests and ledger is not None:
-                kept.append(Kept(pair.arm.name, pair.model, replication, ledger))
-            bar.show(len(cells))
-    created = {(cell.strategy, cell.model) for cell in cells if cell.caches.created}
-    warnings = caveats(scenario, pairs, recorded, found, created)
-    horizon = horizon_ms(scenario.spec, recorded)
-    return _result(scenario, cells, kept, pairs, horizon, times, root, baseline, warnings)
-
-
-class _Bar:
-    """Shows how far a run has come, and never goes back: in a large replication all of its cells advance together."""
-
-    def __init__(self, progress: Progress | None, cells: int) -> None:
-        self._progress, self._cells, self._shown = progress, cells, 0.0
-
-    def show(self, done: float) -> None:
-        """Show the cells that are done."""
-        self._shown = max(self._shown, done)
-        if self._progress is not None:
-            self._progress(self._shown, self._cells)
-
-    def of(self, before: int, count: int) -> Step:
-        """Return what shows that a share of the next ``count`` cells is done."""
-        return lambda share: self.show(before + share * count)
-
-
-def _groups(pairs: list[Pair]) -> list[list[Pair]]:
-    """Return pairs by the workload that they share."""
-    workloads = dict.fromkeys(pair.workload for pair in pairs)
-    return [[pair for pair in pairs if pair.workload == workload] for workload in workloads]
-
-
-def _keeping(
-    realisations: Iterable[tuple[int, Trace, list[Pair]]], drawn: dict[tuple[int, int], Trace]
-) -> Iterator[tuple[Trace, list[Pair]]]:
-    """Yield traces with the pairs that share each; keep the first of them in ``drawn``, as many as memory allows."""
-    room = KEPT_BYTES
-    for replication, trace, sharing in realisations:
-        yield trace, sharing
-        room -= sum(column.nbytes for column in trace if isinstance(column, np.ndarray))
-        if room >= 0 and not is_large(sharing[0]):
-            drawn[replication, sharing[0].workload] = trace
-
-
-def _realisations(
-    pairs: list[Pair], recorded: Recorded | None, seed: int, times: int
-) -> Iterator[tuple[int, Trace, list[Pair]]]:
-    """Yield each replication's traces, one at a time, each with the pairs that share it; large ones piece by piece."""
-    for replication, sharing in product(range(times), _groups(pairs)):
-        for trace in seen(sharing[0], recorded, seed, replication):
-            yield replication, trace, sharing
-
-
-def _check(scenario: Scenario, times: int, seed: int, baseline: str | None, engine: str) -> None:
-    """Refuse arguments that no run can have; the scenario's own are in order already."""
     names = [arm.name for arm in scenario.arms]
-    problems = wrong_arguments("run", times, seed, engine)
+    found = [*problems, *wrong_arguments("run", times, root, engine)]
     if baseline is not None and baseline not in names:
-        problems.append(Problem("run", 0, "baseline", "unknown strategy", nearest(baseline, names), baseline))
-    if problems:
-        raise InputError(problems)
-
-
-def _result(
-    scenario: Scenario,
-    cells: list[Cell],
-    kept: list[Kept],
-    pairs: list[Pair],
-    horizon_ms: int,
-    times: int,
-    seed: int,
-    baseline: str | None,
-    warnings: tuple[str, ...],
-) -> Result:
-    strategies = tuple(arm.name for arm in scenario.arms)
-    order = {(pair.arm.name, pair.model): position for position, pair in enumerate(pairs)}
-    cells.sort(key=lambda cell: (order[cell.strategy, cell.model], cell.replication))
-    return Result(
-        scenario=scenario.name,
-        question=scenario.question,
-        book=scenario.book.name,
-        seed=seed,
-        replications=times,
-        start=scenario.spec.start,
-        time_zone=scenario.spec.time_zone,
-        horizon_ms=horizon_ms,
-        strategies=strategies,
-        models=tuple(scenario.spec.models),
+        found.append(Problem("run", 0, "baseline", "unknown strategy", nearest(baseline, names), baseline))
+    if found:
+        raise InputError(found)
+    return Asked(
+        scenario=scenario,
+        seed=root,
         baseline=baseline or scenario.baseline,
-        patience_target=scenario.spec.patience_target,
-        ranked=scenario.spec.close == "drain",
-        random=times == 1 or _varies(cells, times),
-        assumptions=in_force(scenario, pairs),
-        warnings=warnings,
-        cells=tuple(cells),
-        kept=tuple(kept),
+        replications=times if until is None else None,
+        until=until,
+        engine=engine,
     )
-
-
-def _varies(cells: list[Cell], times: int) -> bool:
-    """Return whether any two replications of a pair differ in a cost, in what they met, or in a latency."""
-    for first in range(0, len(cells), times):
-        usual = cells[first]
-        for cell in cells[first + 1 : first + times]:
-            if cell.total_usd != usual.total_usd or cell.binding != usual.binding:
-                return True
-            for a, b in zip(cell.streams, usual.streams, strict=True):
-                if a.total != b.total or not same(a.latency_ms, b.latency_ms):
-                    return True
-    return False

@@ -4,9 +4,11 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from sim.experiments.survey import Survey
 from sim.ledger import Ledger, Limit
 from sim.providers.facts import Assumption
 from sim.sketch import Sample
@@ -17,6 +19,7 @@ __all__ = [
     "Binding",
     "Caching",
     "Cell",
+    "Certainty",
     "Kept",
     "Refusals",
     "Result",
@@ -136,6 +139,22 @@ class Kept(NamedTuple):
     ledger: Ledger
 
 
+class Certainty(NamedTuple):
+    """How a run until sure came to its end; see :mod:`sim.experiments.until_sure`."""
+
+    precision: float  # the relative half-width that was asked for
+    floor: int  # replications before the first look
+    ceiling: int
+    looks: tuple[int, ...]  # the replications at each look, the last one being the run's end
+    reached: bool
+    widths: dict[str, float]  # the relative half-width of each measure at the end; infinite where it has none
+
+    @property
+    def widest(self) -> str:
+        """Return the measure that kept the run going; of equals the first."""
+        return max(self.widths, key=lambda name: self.widths[name])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """All cells of a run, in the order strategy, model, replication, with what the reader must know of them."""
@@ -158,6 +177,9 @@ class Result:
     warnings: tuple[str, ...]
     cells: tuple[Cell, ...]
     kept: tuple[Kept, ...] = ()
+    seen: tuple[Survey, ...] = ()  # what the realisation of each replication holds; of a record, which has one, one
+    certainty: Certainty | None = None  # None where the number of replications was given
+    folder: Path | None = None  # where the cells are, if they were kept as they arrived
 
     def of(self, strategy: str, model: str) -> list[Cell]:
         """Return the cells of a (strategy, model) pair by replication."""

@@ -1,11 +1,21 @@
 """The statistics of a Monte Carlo run as one document, ``gcsim.run/2``: all that a report shows is in it.
 
-Costs and counts are means over replications with Student t intervals. Ratios (hits, answers within patience, mean
+Costs are means over replications with the intervals of :mod:`sim.skewed`, which allow for bills that are seldom much
+dearer; differences to the baseline are those of pairs, and the interval of a saving allows for the baseline's own luck.
+Counts are means with Student t intervals. Quantiles of the cost have those of order
+statistics, whose bounds are null where the replications are too few. Ratios (hits, answers within patience, mean
 latency, calls a request, shares) are ratios of sums over all replications with jackknife intervals; quantiles of times
 are of all answered requests, or all jobs, together, with intervals from the replications. An estimate stands under its
 name and its bounds ``[lo, hi]`` under the same name in ``intervals``; the mean cost, comparisons and refusals have
 theirs beside them. With one replication every bound is null, of which a warning tells; an estimate is null where there
 is nothing to take it from (no answer, no job, no bill), or where the run was cut (unread caches).
+
+The document has
+
+``precision``
+    Of a run until sure how it ended, else null: the relative half-width that was asked for, the floor and the ceiling
+    of replications, whether it was reached, the replications at each look, the half-width of each measure at the end
+    (null where it has none), the widest measure, and the rule; see :mod:`sim.experiments.until_sure`.
 
 Beside cost, answers and waits each result has
 
@@ -39,6 +49,7 @@ Beside cost, answers and waits each result has
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from math import isfinite
 
 from sim import stats
 from sim.billing import decimal_text
@@ -57,14 +68,19 @@ from sim.experiments.estimates import (
     share,
     whole,
 )
-from sim.experiments.result import Cell, Result, StreamCell
+from sim.experiments.result import Cell, Certainty, Result, StreamCell
 from sim.providers.prices import LINES
 from sim.sketch import joined, total
+from sim.skewed import bill_difference, bill_saving
 from sim.units import SECOND
 
 __all__ = ["summarise"]
 
 COST_QUANTILES = {"p5": 0.05, "p50": 0.50, "p95": 0.95}
+RULE = (
+    "Chow and Robbins (1965), relative widths by Nadas (1969): go on until the longer half of every interval is narrow "
+    "enough; with a floor, intervals that allow for skewness, and few looks"
+)
 
 
 def summarise(result: Result) -> Json:
@@ -77,6 +93,7 @@ def summarise(result: Result) -> Json:
         "book": result.book,
         "seed": result.seed,
         "replications": result.replications,
+        "precision": None if result.certainty is None else _precision(result.certainty),
         "start": result.start.astimezone(result.time_zone).isoformat(),
         "time_zone": result.time_zone.key,
         "horizon_s": whole(Fraction(result.horizon_ms, SECOND)),
@@ -88,6 +105,19 @@ def summarise(result: Result) -> Json:
         "results": results,
         "comparisons": [c for model in result.models for c in _comparisons(result, model)] if result.ranked else [],
         "cheapest": cheapest(result),
+    }
+
+
+def _precision(found: Certainty) -> Json:
+    return {
+        "asked": found.precision,
+        "floor": found.floor,
+        "ceiling": found.ceiling,
+        "reached": found.reached,
+        "looks": list(found.looks),
+        "widest": found.widest,
+        "widths": {name: width if isfinite(width) else None for name, width in found.widths.items()},
+        "rule": RULE,
     }
 
 
@@ -148,16 +178,13 @@ def _comparisons(result: Result, model: str) -> Iterable[Json]:
     costs = {strategy: [cell.total_usd for cell in result.of(strategy, model)] for strategy in result.strategies}
     cheapest_in = stats.share_cheapest(costs)
     base = costs[result.baseline]
-    spent = sum(base, Fraction(0)) / len(base)
     for strategy, own in costs.items():
-        difference = stats.paired_difference(own, base, LEVEL)
-        # the baseline's mean is taken as known here: the interval is that of the difference alone
-        saving = stats.paired_difference(base, own, LEVEL).scaled(1 / float(spent)) if spent else None
+        saving = bill_saving(own, base, LEVEL) if sum(base) > 0 else None
         yield {
             "strategy": strategy,
             "baseline": result.baseline,
             "model": model,
-            "difference_usd": difference._asdict(),
+            "difference_usd": bill_difference(own, base, LEVEL)._asdict(),
             "saving": None if saving is None else saving._asdict(),
             "variance_ratio": stats.variance_ratio(own, base),
             "share_cheapest": cheapest_in[strategy],

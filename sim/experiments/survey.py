@@ -14,7 +14,7 @@ from sim.scenario import Scenario
 from sim.strategies.decision import Plan
 from sim.trace import Ints, Trace
 
-__all__ = ["Excess", "Survey", "merged", "survey"]
+__all__ = ["Excess", "Survey", "merged", "summed", "survey"]
 
 T = TypeVar("T")
 
@@ -60,30 +60,22 @@ def survey(scenario: Scenario, realisations: Iterable[tuple[Trace, list[Pair]]])
 
     Drawing a workload takes a small part of the time of simulating it, so a prompt too long ends no long run late.
     """
-    requests: dict[int, int] = {}
-    contexts: dict[int, tuple[int, int]] = {}
-    thinking: dict[int, dict[str, None]] = {}
-    found: dict[tuple[str, str], list[Excess]] = {}
-    overspent: dict[tuple[str, str], int] = {}
-    for trace, sharing in realisations:
-        workload = sharing[0].workload
-        requests[workload] = requests.get(workload, 0) + trace.requests
-        if len(tokens := trace.depth[trace.context > 0]):
-            low, high = contexts.get(workload, (int(tokens[0]), 0))
-            contexts[workload] = min(low, int(tokens.min())), max(high, int(tokens.max()))
-        apart = np.unique(trace.stream[trace.thinking > 0]).tolist()
-        thinking.setdefault(workload, {}).update(dict.fromkeys(trace.streams[number] for number in apart))
-        for pair in sharing:
-            _assert_fits(scenario, pair, trace)
-            name = pair.arm.name, pair.model
-            found.setdefault(name, []).extend(_excess(pair, trace))
-            overspent[name] = overspent.get(name, 0) + _overspent(pair, trace)
+    return summed(_looked_at(scenario, trace, sharing) for trace, sharing in realisations)
+
+
+def _looked_at(scenario: Scenario, trace: Trace, sharing: list[Pair]) -> Survey:
+    """Return what one trace holds for the pairs that meet it."""
+    workload, tokens = sharing[0].workload, trace.depth[trace.context > 0]
+    apart = np.unique(trace.stream[trace.thinking > 0]).tolist()
+    for pair in sharing:
+        _assert_fits(scenario, pair, trace)
+    names = [(pair.arm.name, pair.model) for pair in sharing]
     return Survey(
-        requests=requests,
-        contexts=contexts,
-        thinking={workload: tuple(names) for workload, names in thinking.items()},
-        excess={pair: tuple(_summed(some)) for pair, some in found.items()},
-        overspent=overspent,
+        requests={workload: trace.requests},
+        contexts={workload: (int(tokens.min()), int(tokens.max()))} if len(tokens) else {},
+        thinking={workload: tuple(trace.streams[number] for number in apart)},
+        excess={name: tuple(_excess(pair, trace)) for name, pair in zip(names, sharing, strict=True)},
+        overspent={name: _overspent(pair, trace) for name, pair in zip(names, sharing, strict=True)},
     )
 
 
@@ -94,6 +86,34 @@ def merged(found: Iterable[Survey]) -> Survey:
         for whole, name in zip(parts, Survey._fields, strict=True):
             whole.update(getattr(one, name))
     return Survey(*parts)
+
+
+def summed(found: Iterable[Survey]) -> Survey:
+    """Return what several replications hold together, given what each does: as one look at all of them finds it."""
+    requests: dict[int, int] = {}
+    contexts: dict[int, tuple[int, int]] = {}
+    thinking: dict[int, dict[str, None]] = {}
+    excess: dict[tuple[str, str], list[Excess]] = {}
+    overspent: dict[tuple[str, str], int] = {}
+    for one in found:
+        for workload, count in one.requests.items():
+            requests[workload] = requests.get(workload, 0) + count
+        for workload, (shortest, longest) in one.contexts.items():
+            low, high = contexts.get(workload, (shortest, longest))
+            contexts[workload] = min(low, shortest), max(high, longest)
+        for workload, names in one.thinking.items():
+            thinking.setdefault(workload, {}).update(dict.fromkeys(names))
+        for pair, some in one.excess.items():
+            excess.setdefault(pair, []).extend(some)
+        for pair, calls in one.overspent.items():
+            overspent[pair] = overspent.get(pair, 0) + calls
+    return Survey(
+        requests=requests,
+        contexts=contexts,
+        thinking={workload: tuple(names) for workload, names in thinking.items()},
+        excess={pair: tuple(_summed(some)) for pair, some in excess.items()},
+        overspent=overspent,
+    )
 
 
 def _assert_fits(scenario: Scenario, pair: Pair, trace: Trace) -> None:

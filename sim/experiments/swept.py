@@ -1,22 +1,22 @@
 """What a sweep found: its cells as one table, and the statistics of every setting as one document, ``gcsim.sweep/1``.
 
-Costs are means over replications with Student t intervals, differences are paired: all settings and strategies of a
-replication meet the same luck. Ratios are of sums over all replications with jackknife intervals. A quantile of
-latency is the mean of the replications' own quantiles, with the interval from how they differ: a sweep keeps no
-single answers to pool.
+Costs are means over replications with intervals that allow for skewness (:mod:`sim.skewed`), differences are paired:
+all settings and strategies of a replication meet the same luck. Counts have Student t intervals. Ratios are of sums
+over all replications with jackknife intervals. A quantile of latency is the mean of the replications' own quantiles,
+with the interval from how they differ: a sweep keeps no single answers to pool.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol
 
-from sim import stats
 from sim.document import as_toml
 from sim.experiments.estimates import LEVEL, Json, amount, counted, mean, seconds_each, share
 from sim.experiments.items import cell_key
 from sim.experiments.plan import Plan, PlannedCell
 from sim.experiments.remarks import assumptions, warnings
 from sim.experiments.rows import COLUMNS
+from sim.skewed import bill_difference, hard_to_cover
 from sim.stats import Interval
 
 __all__ = ["Failure", "columns_of", "result_rows", "summary_of"]
@@ -133,7 +133,7 @@ def _setting(plan: Plan, store: Store, number: int) -> Json:
         "warnings": [
             f"cost of {strategy} on {model}: {text}"
             for (strategy, model), rows in found.items()
-            if (text := stats.undercovers(_costs(rows)))
+            if (text := hard_to_cover(_costs(rows)))
         ],
     }
 
@@ -173,7 +173,7 @@ def _difference(rows: Sequence[Row], base: Sequence[Row]) -> Json | None:
     ]
     if not pairs:
         return None
-    return stats.paired_difference([a for a, _ in pairs], [b for _, b in pairs], LEVEL)._asdict()
+    return bill_difference([a for a, _ in pairs], [b for _, b in pairs], LEVEL)._asdict()
 
 
 def _costs(rows: Sequence[Row]) -> list[Fraction]:

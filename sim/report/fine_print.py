@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.report.tables import Json
-from sim.stats import least_sample
 
 __all__ = ["fine_print"]
 
@@ -15,6 +14,7 @@ __all__ = ["fine_print"]
 def fine_print(summary: Json) -> Iterator[RenderableType]:
     """Yield what is to be printed below the verdict of a run."""
     yield Text(_reading(summary), style="dim")
+    yield from _sureness(summary)
     yield from _warnings(summary)
     yield from _assumptions(summary)
 
@@ -26,12 +26,28 @@ def _reading(summary: Json) -> str:
         return "One replication: no intervals. Latency and hits are of all answered requests."
     lost = any(pair["backoff_s"]["total"] for pair in summary["results"])
     quotas = "; lost to quotas is the time from a refused call to what followed it" if lost else ""
-    needed = least_sample(0.95)
-    tail = f"; p5 and p95 of the cost would need {needed} replications for an interval" if runs < needed else ""
     return (
-        f"± is half of a {summary['level']:.0%} interval over {runs:,} replications of the same luck for every "
-        f"strategy (differences are paired){tail}. Hits are cached over prompt tokens; in patience is of all requests; "
-        f"paid twice are calls that were billed although another one answered{quotas}."
+        f"± is the longer half of a {summary['level']:.0%} interval over {runs:,} replications of the same luck for "
+        "every strategy; differences are paired, and intervals of dollars allow for bills that are seldom much dearer "
+        "(Hall 1992). [ ] holds a quantile between order statistics. Hits are cached over prompt tokens; in patience "
+        f"is of all requests; paid twice are calls that were billed although another one answered{quotas}."
+    )
+
+
+def _sureness(summary: Json) -> Iterator[Text]:
+    """Yield how a run until sure ended: its rule, its looks, and the measure that kept it going."""
+    found = summary.get("precision")
+    if found is None:
+        return
+    width = found["widths"][found["widest"]]
+    known = "which has no interval" if width is None else f"± {100 * width:.2g} %"
+    end = "reached" if found["reached"] else "missed"
+    yield Text(
+        f"Run until sure: {end} ± {100 * found['asked']:.2g} % of every mean cost, "
+        f"and of every difference to {summary['baseline']} as a share of its mean cost, at {summary['replications']:,} "
+        f"replications; looks at {', '.join(f'{look:,}' for look in found['looks'])}; the widest: {found['widest']}, "
+        f"{known}. Rule: {found['rule']}.",
+        style="dim",
     )
 
 

@@ -12,11 +12,12 @@ from sim.report.bound_tables import bound
 from sim.report.figures import NONE, Dollars, count, duration, percent, share
 from sim.report.fine_print import fine_print
 from sim.report.tables import FigureTable, Json, beside, empty
+from sim.stats import least_sample
 
 __all__ = ["run_report"]
 
 QUANTILES = ("p50", "p95", "p99")
-_SPREAD = "p5, p50, p95"
+SPREAD = {"p5": 0.05, "p50": 0.50, "p95": 0.95}  # of the cost
 
 
 def run_report(summary: Json) -> Iterator[RenderableType]:
@@ -26,6 +27,8 @@ def run_report(summary: Json) -> Iterator[RenderableType]:
     for model in dict.fromkeys(pair["model"] for pair in summary["results"]):
         pairs = [pair for pair in summary["results"] if pair["model"] == model]
         yield _costs(summary, model, pairs)
+        yield from _common_luck(summary, model)
+        yield from _spread(summary, model, pairs)
         yield _bill(model, pairs)
         yield _answers(model, pairs)
         yield from _parts(pairs[0])
@@ -46,23 +49,58 @@ def _circumstances(summary: Json) -> str:
 
 
 def _costs(summary: Json, model: str, pairs: Sequence[Json]) -> FigureTable:
-    """Return cost by strategy, and what it saves against the baseline in the same replications.
-
-    The quantiles of the cost give way first where a terminal is narrow.
-    """
+    """Return cost by strategy, and what it saves against the baseline in the same replications."""
     dollars = Dollars(pair["cost_usd"]["mean"] for pair in pairs)
     beside = {c["strategy"]: c for c in summary["comparisons"] if c["model"] == model}
-    several = summary["replications"] > 1
-    spread = [_SPREAD] if several else []
     versus = [f"against {summary['baseline']}", "saving %", "cheapest in"] if beside else []
-    table = empty(f"Cost of the run on {model}", ["strategy", "mean cost", *spread, *versus], spare=spread)
+    table = empty(f"Cost of the run on {model}", ["strategy", "mean cost", *versus])
     for pair in pairs:
         cost = pair["cost_usd"]
         row = [pair["strategy"], dollars.plus_minus(cost["mean"], cost["lo"], cost["hi"])]
-        row += [", ".join(dollars.text(cost[q]) for q in ("p5", "p50", "p95"))] if several else []
         row += _versus(dollars, beside[pair["strategy"]]) if beside else []
         table.add_row(*row, style=_mark(summary, pair))
     return table
+
+
+def _common_luck(summary: Json, model: str) -> Iterator[Text]:
+    """Yield what the same luck for all strategies gave: how much less a difference varies than between other runs."""
+    ratios = {c["strategy"]: c["variance_ratio"] for c in summary["comparisons"] if c["model"] == model}
+    told = [
+        f"{name} {ratio:.2g}" for name, ratio in ratios.items() if ratio is not None and name != summary["baseline"]
+    ]
+    if told:
+        yield Text(
+            f"Variance of the difference to {summary['baseline']}, as a multiple of that without common luck: "
+            f"{', '.join(told)}.",
+            style="dim",
+        )
+
+
+def _spread(summary: Json, model: str, pairs: Sequence[Json]) -> Iterator[FigureTable]:
+    """Yield the quantiles of the cost between order statistics, or how many replications those would need."""
+    if summary["replications"] == 1:
+        return
+    dollars = Dollars(pair["cost_usd"]["mean"] for pair in pairs)
+    table = empty(f"Quantiles of the cost over runs on {model}", ["strategy", *SPREAD])
+    for pair in pairs:
+        bounds = pair["intervals"]["cost_usd"]
+        table.add_row(
+            pair["strategy"],
+            *(_quantile(dollars, pair["cost_usd"][name], bounds[name], q) for name, q in SPREAD.items()),
+        )
+    yield table
+
+
+def _quantile(dollars: Dollars, usd: float, bounds: Sequence[float | None], q: float) -> str:
+    """Return a quantile with its bounds.
+
+    >>> _quantile(Dollars([20.0]), 20.0, [19.0, 21.5], 0.95), _quantile(Dollars([20.0]), 20.0, [19.0, None], 0.95)
+    ('$20.00 [19.00, 21.50]', '$20.00 (needs n >= 72)')
+    """
+    if None in bounds:
+        return f"{dollars.text(usd)} (needs n >= {least_sample(max(q, 1 - q))})"
+    low, high = (dollars.text(end).replace("$", "") for end in bounds)
+    return f"{dollars.text(usd)} [{low}, {high}]"
 
 
 def _versus(dollars: Dollars, comparison: Json) -> list[str]:
