@@ -187,7 +187,9 @@ def _verdict(requirement: Requirement, evidence: Evidence, level: float, least: 
 
 
 def _needed(interval: Interval, limit: float, evidence: Evidence) -> int | None:
-    """Return the replications after which the interval would end at the limit."""
+    """Return the replications after which the interval would end at the limit; of nothing measured there are none."""
+    if math.isnan(interval.mean):
+        return None
     toward = interval.lo if interval.mean > limit else interval.hi
     if evidence.replications < evidence.least or toward is None:
         return max(evidence.least, 2 * evidence.replications)

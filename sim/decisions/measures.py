@@ -3,19 +3,21 @@
 ===================  =========  =======================================================================================
 measure              unit       what it is
 ===================  =========  =======================================================================================
-cost                 dollars    mean cost of a run; ``cost a month`` (30 days), ``a day``, ``a year`` ... are scaled
+cost                 dollars    mean cost of a run; ``cost a month`` (30 days), ``a day``, ``a year`` ... are scaled by
+                                the strategy's own horizon; a replay has none
 cost per request     dollars    cost over requests that arrived
 saving               share      ``1 - cost / cost of the baseline``, on the same luck
 p50, p95, p99        duration   from arrival to answer: the mean over replications of each one's own quantile; what
                                 failed has no latency, so require ``failed`` too
-mean                 duration   the same, over all answers
+mean                 duration   the same, over all answers of all replications
 within_patience      share      answered in time, of all requests
 failed               share      failed or expired, of all requests
 429s, 503s           share      calls refused by a quota, or by an overloaded service, of all calls
 hit_ratio            share      cached over prompt tokens
 ===================  =========  =======================================================================================
 
-``latency`` may follow a quantile or the mean, and ``of STREAM`` whatever a stream has of its own.
+``latency`` may stand beside a quantile or the mean, and ``of STREAM`` after whatever a stream has of its own. A period
+may follow the cost or its limit: ``a month``, ``per month``, ``/month``.
 """
 
 import math
@@ -38,7 +40,9 @@ QUANTILES = ("p50", "p95", "p99")
 SAME = 10  # replications
 
 _PERIOD = re.compile(rf"\s*(?:\b(?:an?|per)\s+|/\s*)(?P<period>{'|'.join(PERIODS)})\s*$")
-_LATENCY = re.compile(r"\b(p50|p95|p99|mean) latency\b|\blatency (p50|p95|p99|mean)\b")
+_COST = re.compile(f"cost{_PERIOD.pattern}")
+_LATENCY = re.compile(r"^(?:(p50|p95|p99|mean)\s+latency|latency\s+(p50|p95|p99|mean))\b")
+_SIGN = re.compile(r"<=|>=")
 
 Column = Callable[[Row], int]
 
@@ -51,7 +55,7 @@ class Measure(NamedTuple):
     stream: str  # "" = all streams
     above: Callable[[Row], Number | None]  # its value; of a share or an average what is counted
     below: Column | None = None  # what a share or an average is taken of; None: the value stands for itself
-    scale: Fraction = Fraction(1)
+    period: int = 0  # ms that a cost is scaled to; 0 = it is of a run
     versus: bool = False  # it is a saving over the baseline
 
 
@@ -64,9 +68,7 @@ def measures_of(scenario: Scenario) -> dict[str, Measure]:
     """
     recorded = scenario.spec.replay is not None  # how long that lasts only its file knows
     found = [Measure("cost", "money", "", _cost)]
-    for period, ms in PERIODS.items() if not recorded else ():
-        scale = Fraction(ms, scenario.spec.workload.horizon)
-        found.append(Measure(_cost_a(period), "money", "", _cost, scale=scale))
+    found += [Measure(_cost_a(name), "money", "", _cost, period=ms) for name, ms in PERIODS.items() if not recorded]
     found += [
         Measure("cost per request", "money", "", _cost, _count("total")),
         Measure("saving", "share", "", _cost, versus=True),
@@ -132,33 +134,47 @@ def _paired(texts: list[str], kinds: dict[str, Kind], flag: str) -> Iterable[tup
 def _plain(text: str) -> str:
     """Return a requirement with its period and stream where the names of measures have them.
 
-    >>> _plain("cost <= $2,000 a month"), _plain("p95 latency of chat <= 5 s")
-    ('cost a month <= $2,000', 'p95 of chat <= 5 s')
+    >>> _plain("cost <= $2,000 a month"), _plain("cost/day <= $9"), _plain("p95 latency of chat <= 5 s")
+    ('cost a month <= $2,000', 'cost a day <= $9', 'p95 of chat <= 5 s')
     """
-    text = _LATENCY.sub(lambda match: match[1] or match[2], text)
-    period = _PERIOD.search(text)
-    sign = re.search(r"<=|>=", text)
-    if period is None or sign is None or period.start() < sign.end():
+    sign = _SIGN.search(text)
+    if sign is None:
         return text
-    measure = text[: sign.start()].strip()
-    name = _cost_a(period["period"]) if measure == "cost" else f"{measure} a {period['period']}"
-    return f"{name} {text[sign.start() : period.start()]}"
+    measure = _LATENCY.sub(lambda match: match[1] or match[2], text[: sign.start()].strip())
+    limit = text[sign.end() :].strip()
+    if (own := _COST.fullmatch(measure)) is not None:
+        measure = _cost_a(own["period"])
+    if (period := _PERIOD.search(limit)) is not None:
+        measure = _cost_a(period["period"]) if measure == "cost" else f"{measure} a {period['period']}"
+        limit = limit[: period.start()]
+    return f"{measure} {sign[0]} {limit}"
 
 
 def values_of(measure: Measure, found: Found, strategy: str, model: str | None = None) -> list[float]:
     """Return the measure in each replication, in its own unit; NaN where a replication has none.
 
-    A saving has none of its own: ask :func:`evidence_of`.
+    Raises ``ValueError`` for a saving, which has none of its own: ask :func:`evidence_of`.
     """
-    return [_value(measure, row) for row in found.of(strategy, model, measure.stream)]
+    if measure.versus:
+        raise ValueError(f"{measure.name} is of all replications together: a single one has none")
+    scale = _scale(measure, found.scenario, strategy)
+    return [_value(measure, row, scale) for row in found.of(strategy, model, measure.stream)]
 
 
-def _value(measure: Measure, row: Row) -> float:
+def _scale(measure: Measure, scenario: Scenario, strategy: str) -> Fraction:
+    """Return what a cost is multiplied by: its period over the horizon that the strategy is run for."""
+    if not measure.period:
+        return Fraction(1)
+    arm = next(arm for arm in scenario.arms if arm.name == strategy)
+    return Fraction(measure.period, arm.spec.workload.horizon)
+
+
+def _value(measure: Measure, row: Row, scale: Fraction) -> float:
     above = measure.above(row)
     if above is None:
         return math.nan
     if measure.below is None:
-        return float(measure.scale * Fraction(above)) if measure.kind == "money" else float(above)
+        return float(above * scale) if isinstance(above, Fraction) else float(above)
     below = measure.below(row)
     return float(Fraction(above) / below) if below else math.nan
 
@@ -169,19 +185,23 @@ def evidence_of(
     """Return what the replications say of a measure of a strategy.
 
     Means and savings have intervals for skewed bills (:mod:`sim.skewed`), and so have shares and averages, which are
-    ratios of sums over all replications (Fieller 1954). Where requests came and none was answered, a latency is
-    infinite, with bounds. Where no replication has anything to measure, there is nothing: NaN, without bounds.
+    ratios of sums over all replications (Fieller 1954). Where requests came and none was answered, in any replication
+    for a quantile and in all of them for the mean, a latency is infinite, with bounds. Where no replication has
+    anything to measure, there is nothing: NaN, without bounds.
     """
     rows = found.of(strategy, model, measure.stream)
     if measure.versus:
         base = found.of(baseline or found.scenario.baseline, model)
         return _saved([_cost(row) for row in rows], [_cost(row) for row in base])
-    if measure.below is not None:
-        return _ratio([measure.above(row) or 0 for row in rows], [measure.below(row) for row in rows], measure.kind)
     values = [measure.above(row) for row in rows]
+    if measure.below is not None:
+        below = [measure.below(row) for row in rows]
+        lost = measure.kind == "duration" and not sum(below) and any(row["total"] for row in rows)
+        return _certain(math.inf, len(rows)) if lost else _ratio([x or 0 for x in values], below, measure.kind)
     if any(value is None and row["total"] for value, row in zip(values, rows, strict=True)):
         return _certain(math.inf, len(rows))
-    there = [value * measure.scale if isinstance(value, Fraction) else value for value in values if value is not None]
+    scale = _scale(measure, found.scenario, strategy)
+    there = [value * scale if isinstance(value, Fraction) else value for value in values if value is not None]
     return mean_of(there) if there else _nothing(len(rows))
 
 
