@@ -8,15 +8,14 @@ from rich.text import Text
 
 from sim.report.tables import Json
 
-__all__ = ["fine_print"]
+__all__ = ["fine_print", "remarks"]
 
 
 def fine_print(summary: Json) -> Iterator[RenderableType]:
     """Yield what is to be printed below the verdict of a run."""
     yield Text(_reading(summary), style="dim")
     yield from _sureness(summary)
-    yield from _warnings(summary)
-    yield from _assumptions(summary)
+    yield from remarks(summary)
 
 
 def _reading(summary: Json) -> str:
@@ -49,6 +48,12 @@ def _sureness(summary: Json) -> Iterator[Text]:
         f"{known}. Rule: {found['rule']}.",
         style="dim",
     )
+
+
+def remarks(summary: Json) -> Iterator[RenderableType]:
+    """Yield the warnings of a document, then what was assumed."""
+    yield from _warnings(summary)
+    yield from _assumptions(summary)
 
 
 def _warnings(summary: Json) -> Iterator[Text]:
