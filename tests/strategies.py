@@ -1,11 +1,15 @@
 """The Hypothesis strategies that several tests share: few clashing values, so that boundaries meet."""
 
 import datetime as dt
+from fractions import Fraction
 
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.ledger import Ledger, Mode, Status
+from sim.experiments.result import Binding, Caching, Cell, Refusals, StreamCell, Turnaround, Unread
+from sim.experiments.survey import Excess, Survey
+from sim.ledger import Ledger, Limit, Mode, Status
+from sim.sketch import Sketch
 
 NEW_YEAR = int(dt.datetime(2027, 1, 1, tzinfo=dt.UTC).timestamp() * 1000)  # prices of some models change here
 LEDGER_START = NEW_YEAR - 3_600_000
@@ -97,3 +101,54 @@ def ledger_of(rows=(), caches=(), models=LEDGER_MODELS, start_ms=DAY_2026, **mor
 def one_cache(model, start_ms, tokens, lived, committed=None):
     """Return a ledger that holds one explicit cache and nothing else."""
     return ledger_of(caches=[(0, tokens, 0, lived, committed or lived)], models=(model,), start_ms=start_ms)
+
+
+counts = st.sampled_from([0, 1, 2]) | st.integers(0, 2**62)
+names = st.sampled_from(["none", "batch", "two words", 'a "quote"', "ü", ""])
+money = st.fractions(0, 10**6) | st.sampled_from([Fraction(0), Fraction(1, 3), Fraction(10**18, 7)])
+
+
+@st.composite
+def samples_of_times(draw):
+    """Return sorted times in ms, or a sketch of them."""
+    times = np.sort(np.array(draw(st.lists(clashing_ms, max_size=20)), dtype=np.int64))
+    return Sketch.of(times) if draw(st.booleans()) else times
+
+
+@st.composite
+def run_cells(draw):
+    """Return a cell of a run: any counts, times kept whole or as sketches, caches of a run that was cut or was not."""
+    streams = [
+        StreamCell(draw(names), *draw(st.tuples(*[counts] * 12)), latency_ms=draw(samples_of_times()))
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+    refusals = draw(st.lists(st.builds(Refusals, st.sampled_from(Limit), counts, counts), max_size=4))
+    before, after = (np.sort(np.array(draw(st.lists(clashing_ms, max_size=5)), dtype=np.int64)) for _ in range(2))
+    return Cell(
+        strategy=draw(names),
+        model=draw(names),
+        replication=draw(st.integers(0, 10**6)),
+        total_usd=draw(money),
+        lines_usd=draw(st.dictionaries(names, money, max_size=4)),
+        streams=tuple(streams),
+        binding=Binding(draw(counts), tuple(refusals), *draw(st.tuples(*[counts] * 8)), draw(st.tuples(*[counts] * 4))),
+        jobs=draw(st.dictionaries(names, counts, max_size=3)),
+        turnaround=Turnaround(before, after),
+        caches=Caching(*draw(st.tuples(*[counts] * 3)), draw(st.none() | st.builds(Unread, counts, counts, money))),
+        duplicates=draw(counts),
+    )
+
+
+@st.composite
+def surveys(draw):
+    """Return what a realisation holds for the pairs of a few clashing workloads and names."""
+    workloads, pairs = st.integers(0, 2), st.tuples(names, names)
+    few = st.integers(0, 9)
+    excess = st.builds(Excess, st.sampled_from(["tokens a minute", "requests"]), st.booleans(), few, few)
+    return Survey(
+        requests=draw(st.dictionaries(workloads, few, max_size=3)),
+        contexts=draw(st.dictionaries(workloads, st.tuples(few, few), max_size=3)),
+        thinking=draw(st.dictionaries(workloads, st.lists(names, unique=True).map(tuple), max_size=3)),
+        excess=draw(st.dictionaries(pairs, st.lists(excess, unique_by=lambda one: one.limit).map(tuple), max_size=3)),
+        overspent=draw(st.dictionaries(pairs, few, max_size=3)),
+    )

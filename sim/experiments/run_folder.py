@@ -150,7 +150,8 @@ def _saving(cells: RunCells, interrupts: Interrupts, work: Replications) -> Iter
 
 
 def _assert_kept(folder: Path) -> None:
-    if (folder / "manifest.json").is_file() and not (folder / JOURNAL).is_file():
+    """Refuse a run that came to its end and has no cells; one that has none yet was killed as it began."""
+    if (folder / "summary.json").is_file() and not (folder / JOURNAL).is_file():
         what = "this run kept no cells, so that nothing of it can be used again"
         raise InputError([Problem(str(folder), 0, "", what, "a folder of this version's gcsim run")])
 
@@ -164,7 +165,9 @@ def _opened(subject: Subject, out: Path | None, resume: Path | None, files: File
     if out is None and all(begun.get(name) == manifest[name] for name in _ASKED):
         return RunCells(resume, manifest, files)
     RunCells.assert_same(resume, manifest)
-    return _made(subject, manifest, out or resume.absolute().parent.parent, files, begun=resume / JOURNAL)
+    journal = resume / JOURNAL
+    place = out or resume.absolute().parent.parent
+    return _made(subject, manifest, place, files, begun=journal if journal.is_file() else None)
 
 
 def _made(
