@@ -21,6 +21,7 @@ from sim.cli.replay import replay
 from sim.cli.run import run
 from sim.cli.sweep import sweep
 from sim.cli.trace import trace
+from sim.cli.uncertainty import uncertainty
 from sim.errors import SimError
 
 __all__ = ["app", "main"]
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "replay": replay,
     "sweep": sweep,
+    "uncertainty": uncertainty,
     "rate": rate,
     "price": price,
     "prices": prices,

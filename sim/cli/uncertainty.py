@@ -1,0 +1,81 @@
+"""``gcsim uncertainty``: what not knowing its inputs does to a scenario's costs, and which of them to measure next."""
+
+import re
+from typing import Annotated
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
+from sim.cli.study import BookName, EngineName, Seed, Sets
+from sim.decisions.uncertainty import MOST_DRAWS, Question, answer, certain, wrong_question
+from sim.report.uncertainty_table import uncertainty_report
+
+__all__ = ["uncertainty"]
+
+_USUAL = Question()
+
+
+def uncertainty(
+    scenario: ScenarioName,
+    *,
+    draws: Annotated[
+        str | None, typer.Option(metavar="N", help=f"Draws of what is not known. [{_USUAL.draws}]")
+    ] = None,
+    replications: Annotated[
+        str | None, typer.Option(metavar="N", help=f"Runs of every strategy at each draw. [{_USUAL.replications}]")
+    ] = None,
+    seed: Seed = None,
+    sets: Sets = None,
+    book: BookName = None,
+    engine: EngineName = "auto",
+    workers: WorkersText = None,
+    scheduler: Scheduler = None,
+    out: OutOrNone = None,
+    resume: Resume = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the uncertain values of a scenario: what costs come of it, how much is luck, and what to measure next.
+
+    A value is uncertain that is a law: rate = "lognormal(120/h, cv=0.3)" in the file, or by --set.
+    """
+    desk = Desk(
+        "uncertainty",
+        seed=seed,
+        sets=sets,
+        book=book,
+        engine=engine,
+        workers=workers,
+        scheduler=scheduler,
+        out=out,
+        resume=resume,
+    )
+    times = (
+        _count(desk, "--draws", draws, _USUAL.draws),
+        _count(desk, "--replications", replications, _USUAL.replications),
+    )
+    base = desk.scenario(scenario)
+    question = Question(*times)
+    for problem in wrong_question(question, base):
+        desk.arguments.problems.append(problem)
+    desk.arguments.check()
+    assert base is not None  # noqa: S101 - `check` raised otherwise
+    desk.answer(
+        certain(base),
+        question._asdict(),
+        lambda source: answer(source, question, base),
+        uncertainty_report,
+        as_json=as_json,
+    )
+
+
+def _count(desk: Desk, flag: str, text: str | None, usual: int) -> int:
+    """Return a count, or note that it is none; then the usual one stands for it."""
+    found = None if text is None else desk.arguments.read(flag, text, _as_count)
+    return usual if found is None else found
+
+
+def _as_count(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,6}", text) and 1 <= int(text) <= MOST_DRAWS:
+        return int(text)
+    raise PydanticCustomError("count", f"not a count; a whole number from 1 to {MOST_DRAWS:,}")
