@@ -22,6 +22,7 @@ from sim.cli.run import run
 from sim.cli.sweep import sweep
 from sim.cli.trace import trace
 from sim.cli.uncertainty import uncertainty
+from sim.cli.validate import validate
 from sim.errors import SimError
 
 __all__ = ["app", "main"]
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "replay": replay,
     "sweep": sweep,
     "uncertainty": uncertainty,
+    "validate": validate,
     "rate": rate,
     "price": price,
     "prices": prices,

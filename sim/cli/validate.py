@@ -1,0 +1,119 @@
+"""``gcsim validate``: may a strategy be rolled out; fit for a gate, as its exit code is the verdict."""
+
+import re
+from typing import Annotated
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
+from sim.cli.study import BookName, EngineName, Replications, Seed, Sets, refuse_contradictions
+from sim.decisions.claims import CEILING, DRAWS, Question, question_of
+from sim.decisions.validate import answer
+from sim.report.validate_table import validate_report
+from sim.scenario import Scenario
+from sim.stats import LEVEL
+
+__all__ = ["validate"]
+
+
+def validate(
+    scenario: ScenarioName,
+    *,
+    candidate: Annotated[str, typer.Option(metavar="STRATEGY", help="What is to be rolled out.")],
+    baseline: Annotated[
+        str | None, typer.Option(metavar="STRATEGY", help="What a saving is over; else the scenario's baseline.")
+    ] = None,
+    require: Annotated[
+        list[str], typer.Option(metavar="MEASURE>=LIMIT", help="'saving >= 20%' or 'p99 <= 10s'; may be repeated.")
+    ],
+    confidence: Annotated[
+        str, typer.Option(metavar="SHARE", help="That all that a pass or a fail says is right.")
+    ] = str(LEVEL),
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Judge it on this model only; may be repeated. [all]")
+    ] = None,
+    replications: Replications = None,
+    ceiling: Annotated[
+        str | None, typer.Option(metavar="N", help=f"No look at more replications than these. [{CEILING}]")
+    ] = None,
+    draws: Annotated[
+        str | None, typer.Option(metavar="K", help=f"Draws of the inputs that are uncertain. [{DRAWS}]")
+    ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness/--no-robustness", help="Try contested billing and uncertain inputs too.")
+    ] = True,
+    seed: Seed = None,
+    sets: Sets = None,
+    book: BookName = None,
+    engine: EngineName = "auto",
+    workers: WorkersText = None,
+    scheduler: Scheduler = None,
+    out: OutOrNone = None,
+    resume: Resume = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge whether a strategy keeps what is required of it: 0 where it passes, 1 where it fails or is undecided."""
+    desk = Desk(
+        "validate",
+        replications=replications,
+        seed=seed,
+        sets=sets,
+        book=book,
+        engine=engine,
+        workers=workers,
+        scheduler=scheduler,
+        out=out,
+        resume=resume,
+    )
+    refuse_contradictions(desk.arguments, sets or [], {"baseline": baseline})
+    if replications is not None and ceiling is not None:
+        desk.arguments.refuse("--ceiling", "contradicts --replications, which are exactly so many", "one of the two")
+    sure = desk.arguments.read("--confidence", confidence, _as_share)
+    most = CEILING if ceiling is None else desk.arguments.read("--ceiling", ceiling, _as_whole)
+    drawn = DRAWS if draws is None else desk.arguments.read("--draws", draws, _as_whole)
+    base = desk.scenario(scenario)
+
+    def asked(base: Scenario) -> Question:
+        return question_of(
+            base,
+            candidate=candidate,
+            require=require,
+            baseline=baseline,
+            confidence=LEVEL if sure is None else sure,
+            models=model or (),
+            replications=desk.replications,
+            ceiling=CEILING if most is None else most,
+            draws=DRAWS if drawn is None else drawn,
+            robustness=robustness,
+        )
+
+    question = None if base is None else desk.noted(lambda: asked(base))
+    desk.check()
+    assert question is not None  # noqa: S101 - `check` raised otherwise
+    desk.answer(
+        base,
+        question.asked,
+        lambda source: answer(question, source),
+        validate_report,
+        as_json=as_json,
+        passed=lambda document: bool(document["verdict"] == "pass"),
+    )
+
+
+def _as_share(text: str) -> float:
+    """Return a share of 1 from ``0.95`` or ``95%``.
+
+    >>> _as_share("0.95"), _as_share("99 %")
+    (0.95, 0.99)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip())
+    if match is None:
+        raise PydanticCustomError("share", "not a share; such as 0.95")
+    return float(match[1]) / (100 if match[2] else 1)
+
+
+def _as_whole(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,12}", text):
+        return int(text)
+    raise PydanticCustomError("count", "not a whole number")
