@@ -1,0 +1,121 @@
+"""``gcsim tune``: the parameters with which a strategy costs least, and what that saves."""
+
+import re
+from typing import Annotated
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
+from sim.cli.study import Baseline, BookName, EngineName, Seed, Sets
+from sim.decisions.tune import answer
+from sim.decisions.tuning.question import METHODS, REPLICATIONS, Asked, question_of
+from sim.report.tune_table import tune_report
+
+__all__ = ["tune"]
+
+
+def tune(
+    scenario: ScenarioName,
+    *,
+    strategy: Annotated[str, typer.Option(metavar="STRATEGY", help="Whose parameters are tuned.")],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH=VALUES",
+            help="LO..HI:log, LO..HI:lin or V1,V2,...; may be repeated. [what is usually tuned of the strategy's kind]",
+        ),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REQUIREMENT", help="Such as 'within_patience >= 95%'; may be repeated."),
+    ] = None,
+    against: Annotated[
+        str, typer.Option(metavar="MEASURE", help="What the Pareto front sets beside the cost.")
+    ] = "p95",
+    precision: Annotated[
+        str, typer.Option(metavar="P", help="The share of the cost that is not worth telling settings apart by.")
+    ] = "1%",
+    method: Annotated[str, typer.Option(metavar="M", help=f"{' or '.join(METHODS)} (an extra).")] = METHODS[0],
+    points: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Settings that the search begins with. [17 of a range, 32 of two, ... 128]"),
+    ] = None,
+    replications: Annotated[
+        str | None, typer.Option(metavar="N", help=f"Those that choose; at least 100 others judge. [{REPLICATIONS}]")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Which of the scenario's models. [the first]")
+    ] = None,
+    seed: Seed = None,
+    sets: Sets = None,
+    baseline: Baseline = None,
+    book: BookName = None,
+    engine: EngineName = "auto",
+    workers: WorkersText = None,
+    scheduler: Scheduler = None,
+    out: OutOrNone = None,
+    resume: Resume = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search the parameters of a strategy for the least cost, and say what the best ones save over the present ones."""
+    desk = Desk(
+        "tune",
+        replications=replications,
+        seed=seed,
+        sets=sets,
+        baseline=baseline,
+        book=book,
+        engine=engine,
+        workers=workers,
+        scheduler=scheduler,
+        out=out,
+        resume=resume,
+    )
+    share = desk.arguments.read("--precision", precision, _as_share)
+    count = None if points is None else desk.arguments.read("--points", points, _as_count)
+    base = desk.scenario(scenario)
+    if base is None:
+        desk.check()
+    assert base is not None  # noqa: S101 - `check` raised otherwise
+    asked = Asked(
+        strategy=strategy,
+        vary=tuple(vary or ()),
+        require=tuple(require or ()),
+        precision=share or 0.01,
+        against=against,
+        method=method,
+        points=count,
+        replications=desk.replications or REPLICATIONS,
+        model=model,
+    )
+    question = desk.noted(lambda: question_of(base, asked))
+    desk.check()
+    assert question is not None  # noqa: S101 - `check` raised otherwise
+    desk.answer(
+        base,
+        asked.plain(),
+        lambda source: answer(question, source),
+        tune_report,
+        as_json=as_json,
+        passed=lambda found: found["outcome"] in {None, "pass"},
+    )
+
+
+def _as_share(text: str) -> float:
+    """Return a share, given in percent or as a number.
+
+    >>> _as_share("1%"), _as_share("0.01")
+    (0.01, 0.01)
+    """
+    if found := re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})( ?%)?", text):
+        share = float(found[1]) / (100 if found[2] else 1)
+        if 0 < share < 1:
+            return share
+    raise PydanticCustomError("precision", "not a relative precision; more than 0 and less than 100%, such as 1%")
+
+
+def _as_count(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text)
+    raise PydanticCustomError("count", "not a number of points; a whole number")

@@ -1,0 +1,1 @@
+"""The parts of ``gcsim tune``: what may be varied, how settings meet replications, and what becomes of them."""
