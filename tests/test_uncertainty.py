@@ -180,15 +180,15 @@ def test_no_input_is_named_where_none_is_worth_it():
 def test_learning_pays_as_an_option_where_costs_grow_as_a_power():
     """One strategy costs e^z, the other 1/2 + 0.3 e^z: learning z is a put, c0 Phi(d) - 0.7 e^(1/2) Phi(d - 1).
 
-    T2 over 60 studies of 200 draws, d = ln(c0 / 0.7), less what the second is cheaper by on average; 95 % intervals
-    hold it in 90 % or more. Control: the call on the same.
+    T2 over 300 studies of 200 draws, d = ln(c0 / 0.7); 95 % intervals hold it in 90 % or more. A plain cubic fit, which
+    the dear draws shape, finds four fifths of it. Control: the call on the same.
     """
     c0, d = 0.5, math.log(0.5 / 0.7)
     put = c0 * ndtr(d) - 0.7 * math.exp(0.5) * ndtr(d - 1)
     gap = c0 - 0.7 * math.exp(0.5)  # below 0: the second is cheaper
     assert gap < 0
     found = []
-    for seed in range(60):
+    for seed in range(300):
         x = ndtri(keyed(seed, shape=(200,), purpose="z"))
         noise = np.exp(0.3 * ndtri(keyed(seed, shape=(2, 200), purpose="noise")) - 0.045)
         costs = {"power": np.exp(x) * noise[0], "flat": c0 + 0.3 * np.exp(x) * noise[1]}
@@ -196,7 +196,7 @@ def test_learning_pays_as_an_option_where_costs_grow_as_a_power():
     # switching from the second to the first gains where 0.7 e^z < c0
     assert agrees([one.mean for one in found], put)
     assert not agrees([one.mean for one in found], put - gap)
-    assert sum(one.lo <= put <= one.hi for one in found) >= binom.ppf(ALPHA, 60, 0.90)
+    assert sum(one.lo <= put <= one.hi for one in found) >= binom.ppf(ALPHA, 300, 0.90)
 
 
 def test_draws_hang_on_the_seed_and_the_path_alone():

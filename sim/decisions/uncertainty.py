@@ -33,21 +33,20 @@ from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Ask, Found, Source
 from sim.decisions.two_levels import expected_quantiles, first_order
 from sim.decisions.unknowns import Unknown, draws_of, unknowns_of
+from sim.decisions.worth import Costs, Pairing, worth_of
 from sim.errors import InputError, Problem
 from sim.experiments.estimates import LEVEL, Json
-from sim.learning import LEAST, Learning, value_of_learning
+from sim.learning import LEAST
 from sim.scenario import Scenario
 from sim.skewed import bill_interval, hard_to_cover
 from sim.stats import Interval
 from sim.variance import nested
-from sim.workload.sizes import Floats
 
 __all__ = ["MOST_DRAWS", "Question", "answer", "certain", "uncertainty", "wrong_question"]
 
 MOST_DRAWS = 100_000
 _ROUND = 100  # draws that are asked for at once: enough for all workers, few enough for the memory of their rows
 _EXAMPLE = "a law in place of a value, such as --set 'load=lognormal(1, cv=0.3)'"
-_NOTABLE = 0.01  # of the cost: a value below it is not worth more draws
 
 
 class Question(NamedTuple):
@@ -55,35 +54,6 @@ class Question(NamedTuple):
 
     draws: int = 200  # of the inputs
     replications: int = 3  # at each draw
-
-
-class Pairing(NamedTuple):
-    """A strategy on a model."""
-
-    strategy: str
-    model: str
-
-    def __str__(self) -> str:
-        return f"{self.strategy} on {self.model}"
-
-
-class Costs(NamedTuple):
-    """What all draws gave for one pairing."""
-
-    usd: Floats  # (K, R)
-    in_time: int  # requests of all runs
-    total: int
-
-    @property
-    def means(self) -> list[float]:
-        """Return the (K,) mean costs of the draws."""
-        means: list[float] = self.usd.mean(axis=1).tolist()
-        return means
-
-    @property
-    def within_patience(self) -> float | None:
-        """Return the share of all requests that were answered in time; None where there was none."""
-        return self.in_time / self.total if self.total else None
 
 
 def uncertainty(
@@ -143,7 +113,7 @@ def answer(source: Source, question: Question, base: Scenario) -> Json:
         "inputs": [{"name": one.name, "laws": {m.path: m.text for m in one.members}} for one in unknowns],
         "results": [_result(pair, table, unknowns, kept) for pair, table in costs.items()],
         "choice": choice,
-        **_learning(unknowns, kept, choice),
+        **worth_of(unknowns, kept, choice),
         "warnings": list(_warnings(costs)),
     }
 
@@ -220,51 +190,6 @@ def _share_cheapest(pair: Pairing, kept: Mapping[Pairing, Costs]) -> float | Non
     table = np.array([one.means for one in kept.values()])
     least = table == table.min(axis=0)
     return float((least[list(kept).index(pair)] / least.sum(axis=0)).mean())
-
-
-def _learning(unknowns: Sequence[Unknown], kept: Mapping[Pairing, Costs], choice: Json) -> Json:
-    """Return what it is worth to learn each input, and whether any is worth measuring."""
-    if len(kept) < 2:
-        only = next(iter(kept), None)
-        why = choice["reason"] if only is None else f"there is nothing to choose: only {only} keeps the patience target"
-        return {"learning": [], "measure_next": None, "why": why}
-    costs = {str(pair): table.means for pair, table in kept.items()}
-    level = 1 - (1 - LEVEL) / len(unknowns)
-    worth = {one.name: value_of_learning(one.values, costs, level) for one in unknowns}
-    worth = dict(sorted(worth.items(), key=lambda item: _rank(item[1].value), reverse=True))
-    first, best = next(iter(worth.items()))
-    chosen = Pairing(choice["strategy"], choice["model"])
-    proven = best.value.lo is not None and best.value.lo > 0
-    return {
-        "learning": [{"name": name, **_worth(one)} for name, one in worth.items()],
-        "measure_next": first if proven else None,
-        "why": _measured(best, chosen) if proven else _unmeasured(worth, chosen, kept[chosen]),
-    }
-
-
-def _worth(one: Learning) -> Json:
-    return {"value_usd": one.value._asdict(), "switches": one.switches}
-
-
-def _rank(value: Interval) -> tuple[float, float]:
-    return max(0.0, value.mean), value.hi or 0.0
-
-
-def _measured(best: Learning, chosen: Pairing) -> str:
-    return (
-        f"knowing it before the choice saves ${best.value.mean:.2g} a run on average: "
-        f"in {100 * best.switches:.2g} % of the draws another strategy than {chosen} would be taken"
-    )
-
-
-def _unmeasured(worth: Mapping[str, Learning], chosen: Pairing, table: Costs) -> str:
-    highest = max(one.value.hi or 0.0 for one in worth.values())
-    usual = float(table.usd.mean())
-    if highest <= 0:
-        return f"{chosen} would be chosen whatever they are"
-    part = 100 * highest / usual if usual else math.inf
-    more = "; more draws may tell" if highest > _NOTABLE * usual else ""
-    return f"knowing any of them saves at most {part:.2g} % of the cost of {chosen}{more}"
 
 
 def _warnings(costs: Mapping[Pairing, Costs]) -> Iterator[str]:
