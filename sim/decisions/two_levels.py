@@ -50,8 +50,8 @@ def first_order(values: Floats, costs: Floats, level: float = LEVEL) -> Interval
     left_out = [_explained(powers[block != one], costs[block != one]) for one in range(_BLOCKS)]
     around = mean_interval([_BLOCKS * whole - (_BLOCKS - 1) * part for part in left_out], level)
     half = None if around.hi is None else around.hi - around.mean
-    found = Interval.around(whole, half).within(0.0, 1.0)
-    return Interval(max(0.0, found.mean), found.lo, max(0.0, found.hi or 0.0))
+    # below 0 is noise, which is no reason to be surer of 0
+    return Interval.around(min(max(0.0, whole), 1.0), half).within(0.0, 1.0)
 
 
 def _explained(powers: Floats, costs: Floats) -> float:
