@@ -1,0 +1,111 @@
+"""Which strategy costs least of those that keep the patience target, and whether the replications know it."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+from sim.decisions.laboratory import Found
+from sim.decisions.measures import evidence_of, least_of, measures_of
+from sim.experiments.estimates import Json
+from sim.skewed import bill_difference, bill_interval, bill_saving
+from sim.stats import LEVEL, Interval
+
+__all__ = ["Contender", "Contest", "contest", "costs_of", "told"]
+
+
+class Contender(NamedTuple):
+    """A strategy on a model, as the replications have it."""
+
+    strategy: str
+    model: str
+    costs: list[Fraction]  # dollars of each replication
+    cost: Interval
+    share: Fraction | None  # of the requests, answered in time; None where there was none
+    in_time: Interval | None  # that share
+    keeps: Literal["yes", "no", "unsure"]  # the patience target
+
+    @property
+    def mean(self) -> Fraction:
+        """Return the exact mean dollars."""
+        return sum(self.costs, Fraction(0)) / len(self.costs)
+
+    def reaches(self, target: float) -> bool:
+        """Return whether its estimate keeps the target; without requests nobody waits."""
+        return self.share is None or float(self.share) >= target
+
+
+class Contest(NamedTuple):
+    """Every contender by cost, the cheapest of those that keep the target, and who else it could be."""
+
+    contenders: list[Contender]  # in the order of the scenario
+    best: Contender | None  # None: none keeps the target
+    runner_up: Contender | None
+    saving: Interval | None  # of the best over the runner-up, as a share of the latter's cost
+    ties: list[Contender]  # that cost exactly as much as the best
+    rivals: list[Contender]  # that could be the best, as far as these replications know
+    decided: bool
+    replications: int
+    least: int  # replications that it takes to decide anything
+
+
+def contest(found: Found, pairs: Sequence[tuple[str, str]], target: float, level: float = LEVEL) -> Contest:
+    """Return the contest of strategies, each on a model, over the same luck.
+
+    A strategy that is billed as nobody bills (``batch_cached = "stacked"``) is a plan and no offer: it cannot win.
+
+    The best is the cheapest by mean cost of those whose share in time reaches the target. It is decided where it keeps
+    the target surely, and costs surely less than every other that does not surely miss it: each comparison is an
+    interval of the paired difference, at a level that lets all of them hold at once (Bonferroni). Fewer replications
+    than :func:`sim.decisions.measures.least_of` asks for decide nothing.
+    """
+    contenders = [_contender(found, pair, target, 1 - (1 - level) / len(pairs)) for pair in pairs]
+    least, times = least_of(found), len(contenders[0].costs)
+    plans = {arm.name for arm in found.scenario.arms if arm.terms.batch_cached == "stacked"}
+    offers = [one for one in contenders if one.strategy not in plans]
+    keeping = sorted((one for one in offers if one.reaches(target)), key=lambda one: one.mean)
+    if not keeping:
+        unsure = [one for one in offers if one.keeps == "unsure"]
+        return Contest(contenders, None, None, None, [], unsure, not unsure and times >= least, times, least)
+    best, *others = keeping
+    ties = [one for one in others if one.costs == best.costs]
+    runner = next((one for one in others if one not in ties), None)
+    open_ones = [one for one in offers if one.keeps != "no" and one is not best and one not in ties]
+    rivals = [one for one in open_ones if not _surely_dearer(one, best, 1 - (1 - level) / max(1, len(open_ones)))]
+    decided = not rivals and best.keeps == "yes" and times >= least
+    saving = None if runner is None or not runner.mean else bill_saving(best.costs, runner.costs, level)
+    return Contest(contenders, best, runner, saving, ties, rivals, decided, times, least)
+
+
+def costs_of(found: Found, strategy: str, model: str) -> list[Fraction]:
+    """Return the exact dollars of each replication."""
+    return [Fraction(row["cost_usd_exact"]) for row in found.of(strategy, model)]
+
+
+def _contender(found: Found, pair: tuple[str, str], target: float, level: float) -> Contender:
+    strategy, model = pair
+    costs = costs_of(found, strategy, model)
+    rows, measure = found.of(strategy, model), measures_of(found.scenario)["within_patience"]
+    total, in_time = (sum(row[name] for row in rows) for name in ("total", "within_patience"))
+    share = Fraction(in_time, total) if total else None
+    interval = evidence_of(measure, found, strategy, model=model).interval(level) if total else None
+    return Contender(strategy, model, costs, bill_interval(costs), share, interval, _keeps(share, interval, target))
+
+
+def _keeps(share: Fraction | None, interval: Interval | None, target: float) -> Literal["yes", "no", "unsure"]:
+    if share is None or interval is None:
+        return "yes"
+    if interval.lo is None or interval.hi is None:
+        return "unsure"
+    if interval.lo == interval.hi:
+        return "yes" if float(share) >= target else "no"
+    return "yes" if interval.lo >= target else "no" if interval.hi < target else "unsure"
+
+
+def _surely_dearer(one: Contender, best: Contender, level: float) -> bool:
+    lo = bill_difference(one.costs, best.costs, level).lo
+    return lo is not None and lo > 0
+
+
+def told(interval: Interval | None) -> Json | None:
+    """Return an estimate with its bounds as a document has it."""
+    return None if interval is None else {"mean": interval.mean, "lo": interval.lo, "hi": interval.hi}
