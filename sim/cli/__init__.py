@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from sim.cli.advise import advise
 from sim.cli.console import fail
 from sim.cli.price import price
 from sim.cli.prices import prices
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "replay": replay,
     "sweep": sweep,
+    "advise": advise,
     "uncertainty": uncertainty,
     "validate": validate,
     "rate": rate,
