@@ -138,9 +138,9 @@ def _silencing(traffic: Sequence[Traffic], kept: str) -> tuple[str, ...]:
 
 def _document(study: _Study, traffic: Sequence[Traffic], alone: dict[str, Found], offences: Sequence[Offence]) -> Json:
     advice = [advise_stream(one) for one in traffic]
-    warnings = [
-        f"{kind} is what the guide takes, and cannot be added: {why}" for kind, why in study.case.refused.items()
-    ]
+    warnings = [f"{kind} was to be added, and cannot be: {why}" for kind, why in study.case.refused.items()]
+    skewed = [(one, hard_to_cover(one.costs)) for one in study.contest.contenders]
+    warnings += [f"cost of {one.strategy} on {one.model}: {text}" for one, text in skewed if text]
     return {
         "model": study.model,
         "patience_target": study.target,

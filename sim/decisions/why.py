@@ -141,8 +141,9 @@ def _behind(line: str, name: str, mine: Sequence[Row], other: str, theirs: Seque
     halved = f"{name} sends {_halved(mine)} at half the price, by batch or flex, {other} {_halved(theirs)}"
     if line != "output":
         hits = [f"{100 * _hits(rows):.3g} %" for rows in (mine, theirs)]
-        text = f"{name} reads {hits[0]} of the prompt tokens from a cache, {other} {hits[1]}"
-        return text if _halved(mine) == _halved(theirs) else f"{text}; {halved}"
+        read = f"{name} reads {hits[0]} of the prompt tokens from a cache, {other} {hits[1]}"
+        parts = [*([read] if hits[0] != hits[1] else []), *([halved] if _halved(mine) != _halved(theirs) else [])]
+        return "; ".join(parts) or f"{name} bills {_mean(mine, 'prompt_tokens'):,.0f} prompt tokens a run"
     if _halved(mine) == _halved(theirs) and (again := _mean(mine, "duplicates")):
         return f"{name} pays {again:,.3g} answers a run twice, {other} {_mean(theirs, 'duplicates'):,.3g}"
     return halved
