@@ -1,0 +1,91 @@
+"""``gcsim capacity``: how much load each strategy takes before a requirement is broken, under which usage tier."""
+
+from typing import Annotated
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
+from sim.cli.study import Baseline, BookName, EngineName, Replications, Seed, Sets
+from sim.decisions.capacity import Asked, answer, question_of
+from sim.decisions.loads import RESOLUTION
+from sim.report.capacity_table import capacity_report
+from sim.stats import LEVEL
+
+__all__ = ["capacity"]
+
+
+def capacity(
+    scenario: ScenarioName,
+    *,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Such as 'p95 latency of chat <= 5s'; all of them have to be met."),
+    ] = None,
+    strategy: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Else all of them.")] = None,
+    tier: Annotated[
+        list[str] | None,
+        typer.Option(metavar="T", help="free, 1, 2 or 3; may be repeated. Else the scenario's own."),
+    ] = None,
+    load: Annotated[
+        str | None,
+        typer.Option(metavar="LO..HI", help="Loads to try. [64 times the scenario's own, up and down]"),
+    ] = None,
+    resolution: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="How far neighbouring loads are apart. [5%]")
+    ] = None,
+    confidence: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="That the load is not too large. [95%]")
+    ] = None,
+    growth: Annotated[
+        str | None, typer.Option(metavar="FACTOR/month", help="Such as 1.2/month: which tier each month takes.")
+    ] = None,
+    lasting: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long it grows, such as 12months.")
+    ] = None,
+    replications: Replications = None,
+    seed: Seed = None,
+    sets: Sets = None,
+    baseline: Baseline = None,
+    book: BookName = None,
+    engine: EngineName = "auto",
+    workers: WorkersText = None,
+    scheduler: Scheduler = None,
+    out: OutOrNone = None,
+    resume: Resume = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the largest load that still meets every requirement, with the confidence asked."""
+    desk = Desk(
+        "capacity",
+        replications=replications,
+        seed=seed,
+        sets=sets,
+        baseline=baseline,
+        book=book,
+        engine=engine,
+        workers=workers,
+        scheduler=scheduler,
+        out=out,
+        resume=resume,
+    )
+    base = desk.scenario(scenario)
+    step, sure = _share(desk, "--resolution", resolution, RESOLUTION), _share(desk, "--confidence", confidence, LEVEL)
+    told = Asked(require or [], strategy or [], tier or [], load, step, sure, desk.replications, growth, lasting)
+    asked = desk.noted(lambda: question_of(base, told))
+    desk.arguments.check()
+    assert asked is not None  # noqa: S101 - `check` raised otherwise
+    desk.answer(base, asked.asked, lambda source: answer(source, asked), capacity_report, as_json=as_json)
+
+
+def _share(desk: Desk, flag: str, text: str | None, usual: float) -> float:
+    """Return a share such as ``5%`` or ``0.05``, or note that it is none."""
+    found = None if text is None else desk.arguments.read(flag, text, _as_share)
+    return usual if found is None else found
+
+
+def _as_share(text: str) -> float:
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise PydanticCustomError("share", "not a share; such as 5% or 0.05") from None
