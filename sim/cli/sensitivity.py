@@ -1,0 +1,99 @@
+"""``gcsim sensitivity``: which inputs of a scenario drive the cost, the saving and the wait of each strategy."""
+
+import re
+from typing import Annotated
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from sim.cli.arguments import Arguments
+from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
+from sim.cli.study import Baseline, BookName, EngineName, Seed, Sets
+from sim.decisions.methods import Sizes
+from sim.decisions.outputs import USUAL
+from sim.decisions.sensitivity import CHOICES, USUAL_SIZES, answer, asked, question_of
+from sim.report.sensitivity_table import sensitivity_report
+
+__all__ = ["PointReplications", "sensitivity"]
+
+PointReplications = Annotated[
+    str | None,
+    typer.Option("--replications", metavar="N", help="Of every point, on the same luck. [2; 10 where there are few]"),
+]
+
+
+def sensitivity(
+    scenario: ScenarioName,
+    *,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH=RANGE",
+            help="60/h..240/h, 1k..50k:log, 1h,2h,4h or 'lognormal(120/h, cv=0.3)'; may be repeated. [the scenario's "
+            "own laws, else half to twice of what usually matters]",
+        ),
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(metavar="M", help=f"{', '.join(CHOICES)}; auto: Morris, Sobol' of the first five, a tornado."),
+    ] = "auto",
+    output: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MEASURE", help=f"Such as 'p95 latency of chat'; may be repeated. [{', '.join(USUAL)}]"),
+    ] = None,
+    strategy: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Else all of them.")] = None,
+    trajectories: Annotated[
+        str | None, typer.Option(metavar="N", help=f"Of Morris's design. [{USUAL_SIZES.trajectories}]")
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option(metavar="N", help=f"Of Sobol's net, a power of two. [{USUAL_SIZES.rows}]")
+    ] = None,
+    points: Annotated[str | None, typer.Option(metavar="N", help=f"Of PAWN's design. [{USUAL_SIZES.points}]")] = None,
+    replications: PointReplications = None,
+    seed: Seed = None,
+    sets: Sets = None,
+    baseline: Baseline = None,
+    book: BookName = None,
+    engine: EngineName = "auto",
+    workers: WorkersText = None,
+    scheduler: Scheduler = None,
+    out: OutOrNone = None,
+    resume: Resume = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find out which inputs drive the cost, the saving and the wait."""
+    desk = Desk(
+        "sensitivity",
+        replications=replications,
+        seed=seed,
+        sets=sets,
+        baseline=baseline,
+        book=book,
+        engine=engine,
+        workers=workers,
+        scheduler=scheduler,
+        out=out,
+        resume=resume,
+    )
+    base = desk.scenario(scenario)
+    sizes = _sizes(desk.arguments, {"trajectories": trajectories, "rows": rows, "points": points})
+    question = None
+    if base is not None:
+        question = desk.noted(
+            lambda: question_of(base, vary or (), method, output or USUAL, strategy, sizes, desk.replications)
+        )
+    desk.check()
+    assert question is not None  # noqa: S101 - `check` raised otherwise
+    desk.answer(base, asked(question), lambda source: answer(question, source), sensitivity_report, as_json=as_json)
+
+
+def _sizes(arguments: Arguments, texts: dict[str, str | None]) -> Sizes:
+    """Return the sizes of designs, those that are given over the usual ones; note what is no number."""
+    read = {name: arguments.read(f"--{name}", text, _as_size) for name, text in texts.items() if text is not None}
+    return USUAL_SIZES._replace(**{name: size for name, size in read.items() if size is not None})
+
+
+def _as_size(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text)
+    raise PydanticCustomError("count", "not a number of points; a whole number")
