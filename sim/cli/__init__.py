@@ -20,6 +20,7 @@ from sim.cli.prices import prices
 from sim.cli.rate import rate
 from sim.cli.replay import replay
 from sim.cli.run import run
+from sim.cli.sensitivity import sensitivity
 from sim.cli.sweep import sweep
 from sim.cli.trace import trace
 from sim.cli.uncertainty import uncertainty
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "replay": replay,
     "sweep": sweep,
+    "sensitivity": sensitivity,
     "advise": advise,
     "uncertainty": uncertainty,
     "validate": validate,
