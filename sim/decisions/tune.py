@@ -6,8 +6,8 @@ The document ``gcsim.tune/1``, besides what every decision has::
     varied            [{path, values, present}]: what was searched; present is null where the scenario does not set it
     search            {points, replications, heats: [{replications, met, broken, worse}], refused}
     best              {values: {path: value}, sets, same: whether that is the present setting, cost_usd: {mean, lo, hi},
-                      against: {measure, kind, mean, lo, hi}, chosen_on: the saving that the replications which chose it
-                      show, which flatters}
+                      against: {measure, kind, mean, lo, hi}, chosen_on: {mean, lo, hi} of the saving by the replications
+                      that chose it, which flatter it; null where the present setting was not among those tried}
     present           {cost_usd, against}
     saving            {mean, lo, hi} of the present cost; outcome: saves, costs more, or open
     difference_usd    {mean, lo, hi} a run
@@ -17,8 +17,10 @@ The document ``gcsim.tune/1``, besides what every decision has::
     lines             [{path, tried: [{value, excess_usd: {mean, lo, hi}}], as_good, ranged, flat, end}]: the others at
                       their best; as_good is [first, last] of a range, else a list; end is lower, upper or null
     bound_by          {values, outcome, requirements, saving_usd} or null
-    front             {against, kind, points: [{values, best, cost_usd, against, outcome}]}, the cheapest first
-    formula           {text, values, regret_usd} or {text}: regret is what the closed form's optimum costs more
+    front             {against, kind, more: whether more of it is better, points: [{values, best, cost_usd, against,
+                      outcome}]}, the cheapest first
+    formula           {text, values, cost_usd, against, regret_usd} or {text}: the optimum of a closed form, and what it
+                      costs more than the best
 
 Costs are dollars a run; durations are ms.
 """

@@ -102,9 +102,8 @@ def _settings(summary: Json) -> FigureTable:
     saves = share(saving["mean"], saving["lo"], saving["hi"], digits=2)
     table.add_row("best", _money(dollars, best), saves, _measure(best["against"]), style="green")
     if "regret_usd" in formula:
-        regret = formula["regret_usd"]
-        more = dollars.plus_minus(regret["mean"], regret["lo"], regret["hi"], sign=True)
-        table.add_row(f"closed form: {_named(formula['values'])}", f"{more} on the best", "", "")
+        who = f"closed form: {_named(formula['values'])}"
+        table.add_row(who, _money(dollars, formula), "", _measure(formula["against"]))
     return table
 
 
@@ -144,7 +143,7 @@ def _front(summary: Json) -> Iterator[RenderableType]:
     dollars = Dollars(one["cost_usd"]["mean"] for one in points)
     differ = [path for path in points[0]["values"] if len({one["values"][path] for one in points}) > 1]
     required = [] if points[0]["outcome"] is None else ["required"]
-    title = f"Front: less {front['against']} for more money"
+    title = f"Front: {'more' if front['more'] else 'less'} {front['against']} for more money"
     columns = ["", *map(_key, differ), "mean cost", front["against"], *required]
     table = empty(title, columns, keys=1 + len(differ))
     for name, one in zip(_names(len(points)), points, strict=True):
@@ -190,8 +189,14 @@ def _cell(value: float, values: Sequence[float], cells: int) -> int:
 
 
 def _reading(summary: Json) -> str:
-    formula = summary["formula"]["text"]
+    """Return how to read the figures, and what the closed form says."""
+    formula = summary["formula"]
+    text = formula["text"]
+    if "regret_usd" in formula:
+        regret = formula["regret_usd"]
+        more = Dollars([regret["mean"]]).plus_minus(regret["mean"], regret["lo"], regret["hi"], sign=True)
+        text = f"the closed form is the {text}; its optimum costs {more} beside the best found, paired"
     return (
         f"± is half of a {summary['level']:.0%} interval over the fresh replications, which had no part in the choice; "
-        f"savings are paired. As good: alone, with the others at their best. {formula[0].upper()}{formula[1:]}."
+        f"savings are paired. As good: alone, with the others at their best. {text[0].upper()}{text[1:]}."
     )

@@ -7,11 +7,12 @@ from sim.decisions.tuning.formula import Formula
 from sim.decisions.tuning.question import Question
 from sim.decisions.tuning.space import Point, Space
 from sim.decisions.tuning.surroundings import Bound, Line
-from sim.decisions.tuning.trials import Setting, Trials
+from sim.decisions.tuning.trials import Setting, Trials, more_is_better
 from sim.decisions.tuning.tunable import present_of
 from sim.decisions.tuning.verdict import Verdict
 from sim.experiments.estimates import Json
 from sim.scenario import Scenario
+from sim.skewed import bill_saving
 from sim.stats import LEVEL, Interval
 from sim.verdicts import Verdict as Judged
 
@@ -58,18 +59,18 @@ def figures_of(trials: Trials, setting: Setting) -> Json:
 
 
 def best_of(search: Trials, fresh: Trials, best: Point, present: Point | None) -> Json:
-    """Return the best point: its values, its figures, and how far those that chose it flatter it."""
-    flattered = None
-    if present is not None and search.count(present):
-        excess = search.excess(present, best)
-        flattered = excess.mean / search.mean(present) if search.mean(present) else 0.0
+    """Return the best point: its values, its figures, and what those that chose it say, who flatter it."""
     space = search.space
+    chosen = None
+    if present is not None and search.count(present) and sum(search.costs(present)) > 0:
+        count = min(search.count(present), search.count(best))
+        chosen = _interval(bill_saving(search.costs(best, count), search.costs(present, count)))
     return {
         "values": space.named(best),
         "sets": list(space.sets(best)),
         "same": best == present,
         **figures_of(fresh, best),
-        "chosen_on": flattered,
+        "chosen_on": chosen,
     }
 
 
@@ -124,6 +125,7 @@ def bound_of(space: Space, bound: Bound | None) -> Json | None:
 def front_of(fresh: Trials, front: Sequence[Point], best: Point) -> Json:
     """Return the front, the cheapest first."""
     aim = fresh.aim
+    kind = aim.measures[aim.against].kind
     points = [
         {
             "values": fresh.space.named(point),
@@ -133,12 +135,13 @@ def front_of(fresh: Trials, front: Sequence[Point], best: Point) -> Json:
         }
         for point in front
     ]
-    return {"against": aim.against, "kind": aim.measures[aim.against].kind, "points": points}
+    return {"against": aim.against, "kind": kind, "more": more_is_better(aim.against), "points": points}
 
 
 def formula_of(fresh: Trials, formula: Formula, best: Point) -> Json:
     """Return what the closed form says, and what following it costs more than the best point."""
     if formula.point is None or not fresh.count(formula.point):
         return {"text": formula.text}
-    regret = fresh.excess(formula.point, best)
-    return {"text": formula.text, "values": fresh.space.named(formula.point), "regret_usd": _interval(regret)}
+    regret = _interval(fresh.excess(formula.point, best))
+    values = fresh.space.named(formula.point)
+    return {"text": formula.text, "values": values, **figures_of(fresh, formula.point), "regret_usd": regret}

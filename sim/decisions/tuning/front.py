@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sim.decisions.tuning.space import Point
 from sim.decisions.tuning.trials import Trials, more_is_better
+from sim.stats import LEVEL
 
 __all__ = ["front_of", "shown", "undominated"]
 
@@ -46,14 +47,15 @@ def front_of(trials: Trials, points: Sequence[Point], common: int, precision: fl
 def shown(fresh: Trials, front: Sequence[Point], best: Point) -> list[Point]:
     """Return what fresh replications leave of a front: the best point, and from it on each step that they show.
 
-    A step is to a point that costs more on average and whose measure is better by the whole of a paired interval, so
-    that luck with the measure makes no front. A point without a measure, where nothing was answered, is no step.
+    A step is to a point that costs more on average and whose measure is better by the whole of a paired interval, of
+    Bonferroni's level over all candidates, so that luck with the measure makes no front. A point without a measure,
+    where nothing was answered, is no step.
     """
-    kept = [best]
+    kept, level = [best], 1 - (1 - LEVEL) / max(1, len(front))
     for point in sorted(
         (one for one in front if one != best and fresh.count(one)), key=lambda one: (fresh.mean(one), one)
     ):
-        if fresh.outcome(point) != "fail" and fresh.betters(point, kept[-1]):
+        if fresh.outcome(point) != "fail" and fresh.betters(point, kept[-1], level):
             kept.append(point)
     return sorted(kept, key=lambda one: (fresh.mean(one), one))
 

@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 from sim.decisions.tuning.space import Point
 from sim.decisions.tuning.trials import Trials
+from sim.errors import InputError, Problem
 
 __all__ = ["FIRST", "Heat", "Race", "heats", "race"]
 
 FIRST = 10  # replications that every setting meets
 CHANCE = 0.05  # of the best one leaving, at most
+_NOTHING = Problem("command line", 0, "--vary", "no setting that was tried is a scenario", "values that go together")
 
 
 class Heat(NamedTuple):
@@ -56,6 +58,8 @@ def race(trials: Trials, points: Sequence[Point], most: int, precision: float) -
     for replications in heats(most):
         trials.meet(left, replications)
         left = [point for point in left if trials.count(point)]
+        if not left:
+            raise InputError([_NOTHING])
         outcomes = {point: trials.outcome(point, level) for point in left}
         sound = [point for point in left if outcomes[point] != "fail"] or [trials.best(left, 0)]
         leader = min((p for p in sound if outcomes[p] == "pass"), key=trials.mean, default=None)

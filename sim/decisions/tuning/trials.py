@@ -57,13 +57,15 @@ class Trials:
             return
         asks = [Ask(self.space.sets(one), self.aim.asked) for one in lacking]
         found = self.source.find(asks, range(self.first, self.first + replications))
-        cost = self.aim.measures["cost"]
         for one, rows in zip(lacking, found, strict=True):
             self._found[one] = rows
-            self._costs[one] = values_of(cost, rows, self.aim.strategy, self.aim.model)
+            known = self._costs.setdefault(one, [])
+            new = rows.of(self.aim.strategy, self.aim.model)[len(known) :]
+            known += [float(self.aim.measures["cost"].above(row) or 0) for row in new]
 
     def _may(self, setting: Setting) -> bool:
-        if setting is None or setting in self._costs:
+        alone = len(self.space.dimensions) == 1  # whose values were tried when the question was read
+        if setting is None or setting in self._costs or alone:
             return True
         if setting in self.refused or not self.space.allowed(self.source.base, setting):
             self.refused[setting] = None
