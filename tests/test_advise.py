@@ -236,6 +236,21 @@ def test_streams_are_answered_one_by_one():
     assert document["answer"]["needs"] == 100
 
 
+def test_what_nobody_can_choose_is_never_taken():
+    """Chat with every hit that is possible is the cheapest and a question, no choice; so are terms that stack."""
+    chat = advised("chat-with-history", replications=3)
+    usd = {one["strategy"]: one["cost_usd"]["mean"] for one in chat["strategies"]}
+    offers = {one["strategy"] for one in chat["strategies"] if one["offer"]}
+    assert offers == {"none", "assumed", "explicit"}
+    assert min(usd, key=usd.get) == "best_case"
+    assert chat["answer"]["strategy"] == min(offers, key=usd.get)
+    assert "implicit, what if" in printed(chat)
+    stacked = advised(f"{THREE}-google", "terms.batch_cached=stacked", "streams.queries.arrivals.count=200")
+    assert {one["strategy"] for one in stacked["strategies"] if not one["offer"]} == {"batch", "hybrid"}
+    assert [one["strategy"] for one in stacked["mistakes"][2]["found"]] == ["batch", "hybrid"]
+    assert (stacked["added"], "stacked" in stacked["warnings"][0]) == ([], True)
+
+
 # ---------------------------------------------------------------- whether it is decided
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
-from sim.decisions.contest import Contender, Contest, contest, told
+from sim.decisions.contest import Contender, Contest, contest, is_offer, told
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.guide import Advice, Kind, advise_stream, together
 from sim.decisions.laboratory import Ask, Found, Source
@@ -60,23 +60,40 @@ def case_of(base: Scenario) -> Case:
 
     Where no strategy sends ordinary calls, those are added too: what nothing is compared with is no advice.
     """
-    ordinary = any(arm.strategy.kind in ("none", "implicit") for arm in base.arms)
+    added: list[str] = []
+    refused: dict[Kind, str] = {}
+    for kind in _wanted(base):
+        name = kind if kind not in [arm.name for arm in base.arms] else f"{kind}_advised"
+        more, why = _with_strategy(base, name, kind)
+        if why:
+            refused[kind] = why
+        elif more is not base:
+            base = more
+            added.append(name)
+    return Case(base, tuple(added), refused)
+
+
+def _wanted(base: Scenario) -> dict[Kind, None]:
+    """Return the kinds of strategy that a scenario should have, whether it does or not."""
+    ordinary = any(arm.strategy.kind in ("none", "implicit") and is_offer(arm) for arm in base.arms)
     wanted: dict[Kind, None] = {} if ordinary else {"implicit": None}
     for model in base.spec.models:
         advice = [advise_stream(traffic) for traffic in traffic_of(base, model, base.seed)]
         wanted |= dict.fromkeys([*(one.kind for one in advice), together(advice)] if advice else [])
-    added: list[str] = []
-    refused: dict[Kind, str] = {}
-    for kind in wanted:
-        if any(arm.strategy.kind == kind for arm in base.arms):
-            continue
-        name = kind if kind not in [arm.name for arm in base.arms] else f"{kind}_advised"
-        try:
-            base = read_scenario(base.document, base.name, sets=(f'{written(("strategies", name, "kind"))}="{kind}"',))
-            added.append(name)
-        except InputError as error:
-            refused[kind] = error.problems[0].what
-    return Case(base, tuple(added), refused)
+    return wanted
+
+
+def _with_strategy(base: Scenario, name: str, kind: Kind) -> tuple[Scenario, str]:
+    """Return a scenario that has a kind of strategy, by defaults where it has none, or why it cannot."""
+    if any(arm.strategy.kind == kind and is_offer(arm) for arm in base.arms):
+        return base, ""
+    try:
+        sets = (f'{written(("strategies", name, "kind"))}="{kind}"',)
+        more = read_scenario(base.document, base.name, sets=sets)
+    except InputError as error:
+        return base, error.problems[0].what
+    offered = is_offer(next(arm for arm in more.arms if arm.name == name))
+    return (more, "") if offered else (base, 'terms of batch_cached = "stacked" are no offer')
 
 
 def answer_of(case: Case, replications: int | None) -> Callable[[Source], Json]:
@@ -163,6 +180,7 @@ def _strategy(study: _Study, one: Contender) -> Json:
         "model": one.model,
         "kind": _kind(study.found.scenario, one.strategy),
         "added": one.strategy in study.case.added,
+        "offer": any(arm.name == one.strategy and is_offer(arm) for arm in study.found.scenario.arms),
         "cost_usd": told(one.cost),
         "within_patience": told(one.in_time),
         "keeps": one.keeps,
@@ -199,8 +217,8 @@ def _advised(study: _Study, kind: Kind, outcome: Contest | None = None, found: F
     """Return what became of a kind of strategy that the guide takes: its cheapest here beside the best."""
     here, cells = outcome or study.contest, found or study.found
     mine = [one for one in here.contenders if one.model == study.model and _kind(cells.scenario, one.strategy) == kind]
-    plans = [arm.name for arm in cells.scenario.arms if arm.terms.batch_cached == "stacked"]
-    mine.sort(key=lambda one: (one.strategy in plans, not one.reaches(study.target), one.mean))
+    choices = [arm.name for arm in cells.scenario.arms if is_offer(arm)]
+    mine.sort(key=lambda one: (one.strategy not in choices, not one.reaches(study.target), one.mean))
     if not mine:
         return {"kind": kind, "strategy": None, "added": False, "agrees": "none", "cost_usd": None, "reasons": []}
     advised = mine[0]

@@ -7,10 +7,13 @@ from typing import Literal, NamedTuple
 from sim.decisions.laboratory import Found
 from sim.decisions.measures import evidence_of, least_of, measures_of
 from sim.experiments.estimates import Json
+from sim.paths import split
+from sim.scenario import Arm
 from sim.skewed import bill_difference, bill_interval, bill_saving
 from sim.stats import LEVEL, Interval
+from sim.strategies.options import BatchOptions, FlexOptions
 
-__all__ = ["Contender", "Contest", "contest", "costs_of", "told"]
+__all__ = ["Contender", "Contest", "contest", "costs_of", "is_offer", "is_stacked", "told"]
 
 
 class Contender(NamedTuple):
@@ -51,7 +54,7 @@ class Contest(NamedTuple):
 def contest(found: Found, pairs: Sequence[tuple[str, str]], target: float, level: float = LEVEL) -> Contest:
     """Return the contest of strategies, each on a model, over the same luck.
 
-    A strategy that is billed as nobody bills (``batch_cached = "stacked"``) is a plan and no offer: it cannot win.
+    Who runs under a service or terms of its own (:func:`is_offer`) cannot win: that is a question and no choice.
 
     The best is the cheapest by mean cost of those whose share in time reaches the target. It is decided where it keeps
     the target surely, and costs surely less than every other that does not surely miss it: each comparison is an
@@ -60,8 +63,8 @@ def contest(found: Found, pairs: Sequence[tuple[str, str]], target: float, level
     """
     contenders = [_contender(found, pair, target, 1 - (1 - level) / len(pairs)) for pair in pairs]
     least, times = least_of(found), len(contenders[0].costs)
-    plans = {arm.name for arm in found.scenario.arms if arm.terms.batch_cached == "stacked"}
-    offers = [one for one in contenders if one.strategy not in plans]
+    choices = [arm.name for arm in found.scenario.arms if is_offer(arm)]
+    offers = [one for one in contenders if one.strategy in choices]
     keeping = sorted((one for one in offers if one.reaches(target)), key=lambda one: one.mean)
     if not keeping:
         unsure = [one for one in offers if one.keeps == "unsure"]
@@ -74,6 +77,21 @@ def contest(found: Found, pairs: Sequence[tuple[str, str]], target: float, level
     decided = not rivals and best.keeps == "yes" and times >= least
     saving = None if runner is None or not runner.mean else bill_saving(best.costs, runner.costs, level)
     return Contest(contenders, best, runner, saving, ties, rivals, decided, times, least)
+
+
+def is_offer(arm: Arm) -> bool:
+    """Return whether a strategy can be chosen: the service and its terms are nobody's choice.
+
+    What a strategy sets of them asks "what if"; discounts that stack are offered by nobody.
+    """
+    what_ifs = [path for path in arm.strategy.set if split(path)[0] in ("service", "terms")]
+    return not what_ifs and not is_stacked(arm)
+
+
+def is_stacked(arm: Arm) -> bool:
+    """Return whether a strategy that can be billed at half the price takes it for cached tokens too."""
+    halved = isinstance(arm.strategy, BatchOptions | FlexOptions)
+    return halved and arm.terms.batch_cached == "stacked"
 
 
 def costs_of(found: Found, strategy: str, model: str) -> list[Fraction]:

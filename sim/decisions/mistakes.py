@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from sim.decisions.contest import Contender, Contest, costs_of
+from sim.decisions.contest import Contender, Contest, costs_of, is_stacked
 from sim.decisions.laboratory import Ask, Found
 from sim.decisions.why import lateness
 from sim.errors import InputError
@@ -183,7 +183,7 @@ def _too_small(found: Found, arm: Arm, model: str) -> Iterator[Suspicion]:
 
 
 def _stacked(scenario: Scenario, arm: Arm) -> Iterator[Suspicion]:
-    if arm.terms.batch_cached != "stacked":
+    if not is_stacked(arm):
         return
     usual = scenario.book.terms.batch_cached
     sets = (_with(arm, ("terms", "batch_cached"), "standard" if usual == "stacked" else usual),)

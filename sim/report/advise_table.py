@@ -3,7 +3,7 @@
 Every figure comes from the ``gcsim.advise/1`` document.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import RenderableType
@@ -22,7 +22,7 @@ _KINDS = {
     "hybrid": "a cache and a batch",
     "routed": "routing by patience",
 }
-_AGREES = {"yes": "yes", "no": "no", "open": "undecided", "none": "not offered"}
+_WHAT_IF = " What if: a strategy under a service or terms of its own, which nobody can choose, so it is never taken."
 
 
 def advise_report(summary: Json) -> Iterator[RenderableType]:
@@ -70,7 +70,7 @@ def _ahead(summary: Json, answer: Json) -> str:
     equal = f" {' and '.join(ties)} {'costs' if len(ties) == 1 else 'cost'} the same." if ties else ""
     if runner is None:
         return f"Nothing else keeps that.{equal}" if not answer["rivals"] else f"{_open(summary, answer)}{equal}"
-    lead = f"That saves {_share(answer['saving'])} of {_named(summary, runner)}, the next cheapest that keeps it"
+    lead = f"That is {_share(answer['saving'])} less than {_named(summary, runner)}, the next cheapest that keeps it"
     if answer["decided"]:
         return f"{lead}: decided.{equal}"
     return f"{lead}. {_open(summary, answer)}{equal}"
@@ -110,16 +110,17 @@ def _guides(summary: Json) -> Iterator[Text]:
         yield Text(f"{told}: the simulation agrees.")
         return
     says = "does not agree" if guide["agrees"] == "no" else "cannot tell yet"
-    yield Text(f"{told}: the simulation {says}.{_because(guide['reasons'], summary['answer'])}")
+    yield Text(f"{told}: the simulation {says}.{_because(guide, summary['answer'])}")
 
 
-def _because(reasons: Sequence[Json], answer: Json) -> str:
-    """Return what decides: the first reason, and what else speaks against it."""
-    if not reasons:
+def _because(guide: Json, answer: Json) -> str:
+    """Return what decides against what the guide takes: the first reason, and what else speaks against it."""
+    if not guide["reasons"]:
         return ""
-    first, *others = reasons
+    first, *others = guide["reasons"]
+    head = "What decides is" if guide["agrees"] == "no" else "What speaks against it is"
     rest = "".join(f" Also: {_reason(one, answer)}." for one in others[:2])
-    return f" What decides is {first['number']}: {_reason(first, answer)}.{rest}"
+    return f" {head} {first['number']}: {_reason(first, answer)}.{rest}"
 
 
 def _reason(reason: Json, answer: Json) -> str:
@@ -136,7 +137,11 @@ def _strategies(summary: Json) -> FigureTable:
     dollars = Dollars(one["cost_usd"]["mean"] for one in summary["strategies"])
     for one in summary["strategies"]:
         style = "green" if _key(one) == _key(summary["answer"]) else None
-        kind = f"{one['kind']}, added" if one["added"] else one["kind"]
+        kind = (
+            f"{one['kind']}, {'added' if one['added'] else 'what if'}"
+            if one["added"] or not one["offer"]
+            else one["kind"]
+        )
         waits = NONE if one["within_patience"] is None else percent(*_ends(one["within_patience"]))
         names = [one["strategy"], kind, *([one["model"]] if several else [])]
         table.add_row(*names, dollars.plus_minus(*_ends(one["cost_usd"])), waits, one["keeps"], style=style)
@@ -180,7 +185,7 @@ def _alone(summary: Json, stream: Json) -> str:
         return f"Simulated alone, {cost} is the cheapest; what the guide takes cannot be had here.{known}"
     said = "the guide's" if guide["agrees"] == "no" else "undecided, and the guide's"
     other = f"{said} {guide['strategy']} costs {_money(guide['cost_usd'])}"
-    return f"Simulated alone, {cost} is the cheapest; {other}.{_because(guide['reasons'], answer)}{known}"
+    return f"Simulated alone, {cost} is the cheapest; {other}.{_because(guide, answer)}{known}"
 
 
 def _closed_form(traffic: Json) -> str | None:
@@ -226,11 +231,12 @@ def _reading(summary: Json) -> str:
     runs = summary["replications"]
     if runs == 1:
         return "One replication: no intervals."
+    what_ifs = "" if all(one["offer"] for one in summary["strategies"]) else _WHAT_IF
     return (
         f"± is the longer half of a 95 % interval over {count(runs)} replications of the same luck for every strategy; "
         "a choice is decided where every comparison that it takes is, all at once (Bonferroni). Contexts are counted "
         "in the first replication, requests are expected ones. Figures that the guide's framework does not name are "
-        "taken from its examples."
+        f"taken from its examples.{what_ifs}"
     )
 
 
