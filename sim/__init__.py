@@ -8,6 +8,13 @@
 """
 
 from sim.billing import rate
+from sim.decisions.advise import advise
+from sim.decisions.capacity import capacity
+from sim.decisions.finding import Finding
+from sim.decisions.sensitivity import sensitivity
+from sim.decisions.tune import tune
+from sim.decisions.uncertainty import uncertainty
+from sim.decisions.validate import validate
 from sim.errors import InputError, SimError
 from sim.experiments.montecarlo import run
 from sim.experiments.replay import replay
@@ -21,19 +28,26 @@ from sim.scenario import Scenario, load
 from sim.trace import Trace
 
 __all__ = [
+    "Finding",
     "InputError",
     "Ledger",
     "Result",
     "Scenario",
     "SimError",
     "Trace",
+    "advise",
+    "capacity",
     "load",
     "load_book",
     "rate",
     "realise",
     "replay",
     "run",
+    "sensitivity",
     "simulate",
     "summarise",
     "sweep",
+    "tune",
+    "uncertainty",
+    "validate",
 ]
