@@ -20,13 +20,14 @@ __all__ = ["validate"]
 def validate(
     scenario: ScenarioName,
     *,
-    candidate: Annotated[str, typer.Option(metavar="STRATEGY", help="What is to be rolled out.")],
+    candidate: Annotated[str | None, typer.Option(metavar="STRATEGY", help="What is to be rolled out.")] = None,
     baseline: Annotated[
         str | None, typer.Option(metavar="STRATEGY", help="What a saving is over; else the scenario's baseline.")
     ] = None,
     require: Annotated[
-        list[str], typer.Option(metavar="MEASURE>=LIMIT", help="'saving >= 20%' or 'p99 <= 10s'; may be repeated.")
-    ],
+        list[str] | None,
+        typer.Option(metavar="MEASURE>=LIMIT", help="'saving >= 20%' or 'p99 <= 10s'; may be repeated."),
+    ] = None,
     confidence: Annotated[
         str, typer.Option(metavar="SHARE", help="That all that a pass or a fail says is right.")
     ] = str(LEVEL),
@@ -67,6 +68,8 @@ def validate(
         resume=resume,
     )
     refuse_contradictions(desk.arguments, sets or [], {"baseline": baseline})
+    if candidate is None:
+        desk.arguments.refuse("--candidate", "is missing", "the strategy that is to be rolled out")
     if replications is not None and ceiling is not None:
         desk.arguments.refuse("--ceiling", "contradicts --replications, which are exactly so many", "one of the two")
     sure = desk.arguments.read("--confidence", confidence, _as_share)
@@ -77,8 +80,8 @@ def validate(
     def asked(base: Scenario) -> Question:
         return question_of(
             base,
-            candidate=candidate,
-            require=require,
+            candidate=base.baseline if candidate is None else candidate,
+            require=require or (),
             baseline=baseline,
             confidence=LEVEL if sure is None else sure,
             models=model or (),

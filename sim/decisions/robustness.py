@@ -8,7 +8,8 @@ from scipy.special import betaincinv
 
 from sim.decisions.claims import Question, claim_json, holds
 from sim.decisions.laboratory import Ask, Found, Source
-from sim.decisions.rulings import Ruling
+from sim.decisions.looks import FIRST
+from sim.decisions.rulings import Ruling, Sets, rulings_of
 from sim.experiments.estimates import Json
 from sim.providers.prices import Terms
 from sim.scenario import Scenario
@@ -25,30 +26,38 @@ Switches = Mapping[str, str]  # name of a contested term -> value
 
 
 def under_switches(question: Question, source: Source, ruling: Ruling) -> Json:
-    """Return the verdict under each value of each contested switch, and under all of their combinations.
+    """Return the verdict under each value of each contested switch, and under their combinations, by the same rule.
 
-    All are judged as the scenario was, on the same replications. Switches are prices only, so that the settings of one
-    call share its engine runs. Each value is tried by itself first. The bill is a sum of lines, of which each switch
-    moves its own; so one that moves nothing by itself moves nothing beside others, and is in no combination.
+    Switches are prices only, so that the settings of one call share its engine runs. Each value is tried by itself
+    first. The bill is a sum of lines, of which each switch moves its own; so a value that moves nothing by itself, in
+    the replications of a first look, moves nothing beside others either and is not judged.
 
     ``flips`` are the settings with another outcome than the scenario's, of which no part has the same.
     """
-    single = list(alone(question, source.base))
-    times = range(ruling.replications)
-    found = _found(question, source, [{name: value} for name, value in single], times)
-    moving = [one for one, there in zip(single, found, strict=True) if there.rows != ruling.found.rows]
-    several = list(_combinations(moving))
-    settings: list[Switches] = [*({name: value} for name, value in single), *several]
-    found += _found(question, source, several, times)
-    tried = [_tried(question, ruling, one, there) for one, there in zip(settings, found, strict=True)]
+    single = [{name: value} for name, value in alone(question, source.base)]
+    moving = _moving(question, source, single, ruling)
+    settings = [*moving, *_combinations(moving)]
+    rulings = rulings_of(question, source, [_sets(one) for one in settings])
+    tried = [_tried(question, switches, there) for switches, there in zip(settings, rulings, strict=True)]
     changed = [one for one in tried if one["outcome"] != ruling.judgement.outcome]
     return {
         "as_it_stands": _in_force(question, source.base),
-        "replications": ruling.replications,
         "settings": tried,
-        "moves_nothing": [{name: value} for name, value in single if (name, value) not in moving],
+        "moves_nothing": [dict(one) for one in single if one not in moving],
         "flips": [one for one in changed if not any(_is_part(other, one) for other in changed)],
     }
+
+
+def _moving(question: Question, source: Source, single: Sequence[Switches], ruling: Ruling) -> list[Switches]:
+    """Return the switches that move any figure in the replications of a first look."""
+    times = range(min(ruling.replications, FIRST))
+    asks = [Ask(sets, question.strategies) for sets in ((), *map(_sets, single))]
+    as_it_is, *others = source.find(asks, times)
+    return [one for one, found in zip(single, others, strict=True) if found.rows != as_it_is.rows]
+
+
+def _sets(switches: Switches) -> Sets:
+    return tuple(f"terms.{name}={value}" for name, value in switches.items())
 
 
 def _arms(question: Question, base: Scenario) -> list[Terms]:
@@ -70,32 +79,28 @@ def alone(question: Question, base: Scenario) -> Iterator[tuple[str, str]]:
                 yield name, value
 
 
-def _combinations(moving: Iterable[tuple[str, str]]) -> Iterator[Switches]:
+def _combinations(moving: Iterable[Switches]) -> Iterator[Switches]:
     """Yield the settings of two switches or more.
 
-    >>> list(_combinations([("creation", "free"), ("storage", "committed")]))
+    >>> list(_combinations([{"creation": "free"}, {"storage": "committed"}]))
     [{'creation': 'free', 'storage': 'committed'}]
     """
     values: dict[str, list[str | None]] = {}
-    for name, value in moving:
-        values.setdefault(name, [None]).append(value)
+    for one in moving:
+        for name, value in one.items():
+            values.setdefault(name, [None]).append(value)
     for chosen in product(*values.values()):
         setting = {name: value for name, value in zip(values, chosen, strict=True) if value is not None}
         if len(setting) > 1:
             yield setting
 
 
-def _found(question: Question, source: Source, settings: Iterable[Switches], times: range) -> list[Found]:
-    asks = [Ask(tuple(f"terms.{name}={value}" for name, value in one.items()), question.strategies) for one in settings]
-    return source.find(asks, times) if asks else []
-
-
-def _tried(question: Question, ruling: Ruling, switches: Switches, found: Found) -> Json:
-    judgement = question.judged(question.evidence(found), ruling.confidence, ruling.least)
+def _tried(question: Question, switches: Switches, ruling: Ruling) -> Json:
     return {
         "switches": dict(switches),
-        "outcome": judgement.outcome,
-        "requirements": [claim_json(*pair) for pair in zip(question.claims, judgement.verdicts, strict=True)],
+        "outcome": ruling.judgement.outcome,
+        "replications": ruling.replications,
+        "requirements": [claim_json(*pair) for pair in zip(question.claims, ruling.judgement.verdicts, strict=True)],
     }
 
 

@@ -1,8 +1,8 @@
 """The verdict on a scenario as it stands: looks at more and more replications until every claim is decided."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from sim.decisions.claims import MOST, Question
 from sim.decisions.laboratory import Ask, Found, Source
@@ -10,7 +10,9 @@ from sim.decisions.looks import looks, spent
 from sim.decisions.measures import SAME, least_of
 from sim.verdicts import Evidence, Judgement
 
-__all__ = ["Ruling", "needed_of", "ruling_of"]
+__all__ = ["Ruling", "Sets", "needed_of", "ruling_of", "rulings_of"]
+
+Sets: TypeAlias = tuple[str, ...]  # the overrides of a setting
 
 
 class Ruling(NamedTuple):
@@ -20,7 +22,6 @@ class Ruling(NamedTuple):
     evidence: Mapping[str, Evidence]  # by the key of each claim
     found: Found
     replications: int
-    confidence: float  # of the judgement, whose claims share its error
     least: int  # replications that it takes to decide anything
     look: int | None  # the number of the last look, from 0; None where there was one judgement only
 
@@ -31,28 +32,38 @@ class Ruling(NamedTuple):
 
 
 def ruling_of(question: Question, source: Source) -> Ruling:
-    """Return the verdict: on as many replications as asked for, else at the first look that decides, or the last.
+    """Return the verdict on the scenario as it stands: see :func:`rulings_of`."""
+    return rulings_of(question, source, [()])[0]
 
-    Where the first ten replications are the same in everything, nothing is random, and they are all.
+
+def rulings_of(question: Question, source: Source, settings: Sequence[Sets]) -> list[Ruling]:
+    """Return the verdict on each setting: on as many replications as asked for, else at the first look that decides.
+
+    Where the first ten replications are the same in everything, nothing is random, and they are all. A setting that no
+    look decides has the verdict of the last.
     """
     if question.replications is not None:
-        return _ruled(question, source, question.replications)
-    ruling = _ruled(question, source, SAME)
-    if not ruling.random:
-        return ruling
+        return _ruled(question, source, settings, question.replications)
+    rulings = dict(zip(settings, _ruled(question, source, settings, SAME), strict=True))
     for look, replications in enumerate(looks(question.ceiling)):
-        ruling = _ruled(question, source, replications, look)
-        if ruling.judgement.outcome != "undecided":
-            break
-    return ruling
+        left = [sets for sets, one in rulings.items() if one.random and one.judgement.outcome == "undecided"]
+        rulings |= zip(left, _ruled(question, source, left, replications, look), strict=True)
+    return [rulings[sets] for sets in settings]
 
 
-def _ruled(question: Question, source: Source, replications: int, look: int | None = None) -> Ruling:
-    (found,) = source.find([Ask((), question.strategies)], range(replications))
-    evidence, least = question.evidence(found), least_of(found)
+def _ruled(
+    question: Question, source: Source, settings: Sequence[Sets], replications: int, look: int | None = None
+) -> list[Ruling]:
+    """Return what so many replications say of each setting; all are asked for at once, so that they share work."""
+    asks = [Ask(sets, question.strategies) for sets in settings]
+    everything = source.find(asks, range(replications)) if asks else []
     confidence = question.confidence if look is None else 1 - spent(1 - question.confidence, look)
-    judgement = question.judged(evidence, confidence, least)
-    return Ruling(judgement, evidence, found, replications, confidence, least, look)
+    rulings = []
+    for found in everything:
+        evidence, least = question.evidence(found), least_of(found)
+        judgement = question.judged(evidence, confidence, least)
+        rulings.append(Ruling(judgement, evidence, found, replications, least, look))
+    return rulings
 
 
 def needed_of(question: Question, ruling: Ruling) -> list[int | None]:

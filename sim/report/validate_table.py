@@ -17,7 +17,8 @@ _MOST_FLIPS = 12  # that are told one by one
 
 def validate_report(document: Json) -> Iterator[RenderableType]:
     """Yield what is to be printed of a validation, in order."""
-    yield Text(verdict_line(document), style=f"bold {_STYLES[document['verdict']]}", no_wrap=True, overflow="ignore")
+    yield Text(verdict_line(document), style=f"bold {_STYLES[document['verdict']]}")
+    yield Text(f"{document['scenario']}: {document['question']}", style="dim")
     robustness = document["robustness"]
     if robustness is not None:
         yield from _flips(document["verdict"], robustness["switches"])
@@ -33,14 +34,12 @@ def validate_report(document: Json) -> Iterator[RenderableType]:
 
 
 def verdict_line(document: Json) -> str:
-    """Return the verdict in one line, which begins with its word and always has the same form."""
+    """Return the verdict in one line of one form, which begins with its word and fits any terminal."""
     outcomes = [one["outcome"] for one in document["requirements"]]
     counts = (("pass", "kept"), ("fail", "broken"), ("undecided", "undecided"))
     told = ", ".join(f"{outcomes.count(name)} {word}" for name, word in counts)
-    return (
-        f"{document['verdict']}: {document['candidate']} against {document['baseline']} in {document['scenario']}: "
-        f"{told} (confidence {document['confidence']:.10g}, {document['replications']} replications{_needed(document)})"
-    )
+    sure = f"confidence {document['confidence']:.10g}, {document['replications']} replications"
+    return f"{document['verdict']}: {told} ({sure}{_needed(document)})"
 
 
 def _needed(document: Json) -> str:
@@ -60,7 +59,7 @@ def _evidence(document: Json) -> FigureTable:
     dollars = Dollars(one["estimate"] or 0.0 for one in document["requirements"] if one["unit"] == "usd")
     level = f"{100 * document['level']:.4g} % interval"
     names = ["requirement", *(["model"] if several else []), "verdict", "estimate", level, "would decide at"]
-    table = empty(f"What {document['candidate']} must keep", names, keys=2 + several)
+    table = empty(f"{document['candidate']} against {document['baseline']}", names, keys=2 + several)
     for one in document["requirements"]:
         table.add_row(
             one["require"],
@@ -101,12 +100,11 @@ def _setting(switches: Json) -> str:
 
 
 def _switches(switches: Json) -> str:
-    tried, flips = len(switches["settings"]), len(switches["flips"])
-    still = [_setting(one) for one in switches["moves_nothing"]]
+    flips, still = len(switches["flips"]), [_setting(one) for one in switches["moves_nothing"]]
     nothing = f"; no figure moves under {' or '.join(still)}" if still else ""
     return (
-        f"Contested billing: as it stands {_setting(switches['as_it_stands'])}. {tried} other settings, one by one and "
-        f"together, on the same {switches['replications']:,} replications, by the same rule: "
+        f"Contested billing: as it stands {_setting(switches['as_it_stands'])}. Of {len(switches['settings'])} other "
+        f"settings, one by one and together, judged by the same rule on the same luck, "
         f"{f'{flips} turn' if flips else 'none turns'} the verdict{nothing}."
     )
 
