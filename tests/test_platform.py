@@ -11,7 +11,7 @@ import sim.experiments.montecarlo
 from sim.document import parse
 from sim.errors import InputError
 from sim.experiments.assumptions import in_force
-from sim.experiments.cheapest import warnings
+from sim.experiments.doubts import warnings
 from sim.experiments.pairs import pairs_of
 from sim.experiments.simulate import ledger_of
 from sim.experiments.survey import survey

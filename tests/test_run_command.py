@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -440,3 +442,122 @@ def test_strategies_that_are_spelt_alike_on_a_disk_keep_their_ledgers_apart(desk
     (run,) = (desk / "results" / "desk").iterdir()
     names = {read_about(folder)["strategy"] for folder in (run / "ledgers").iterdir()}
     assert names == {"none", "implicit", "explicit", "batch", "a b", "a-b", "a|b"}
+
+
+# ---------------------------------------------------------------- until sure, and extended
+
+SURE = ("--precision", "10%", "--floor", 4, "--ceiling", 6)
+
+
+def test_the_command_tells_its_rule_its_looks_and_what_it_missed(desk, call):
+    """Text and JSON have the rule, the looks and the widest measure; a ceiling is a warning, and exit code 0."""
+    code, out, err = call("run", "desk.toml", *SURE)
+    text = " ".join(out.split())
+    assert code == 0, err
+    assert "Run until sure: missed ± 10 % of every mean cost" in text
+    assert "Chow and Robbins (1965)" in text
+    assert "Warning: the ceiling of 6 replications ended the run before all was known to ± 10 %: cost of " in text
+    (folder,) = folders("results/desk")
+    assert err.strip() == f"saved: {folder}"
+    found = json.loads((folder / "summary.json").read_text())
+    assert (found["schema"], found["replications"]) == ("gcsim.run/2", 6)
+    precision = found["precision"]
+    assert set(precision) == {"asked", "floor", "ceiling", "reached", "looks", "widest", "widths", "rule"}
+    assert (precision["asked"], precision["floor"], precision["ceiling"]) == (0.1, 4, 6)
+    assert (precision["reached"], precision["looks"][0], precision["looks"][-1]) == (False, 4, 6)
+    assert len(precision["widths"]) == 4 + 3
+    assert precision["widest"] == max(precision["widths"], key=precision["widths"].get)
+
+
+def test_json_is_what_was_saved(desk, call):
+    """--json prints the summary of the folder and nothing else."""
+    code, out, _ = call("run", "desk.toml", "--json", "--precision", "0.9", "--floor", "3", "--out", "o")
+    (folder,) = folders("o")
+    assert code == 0
+    assert json.loads(out) == json.loads((folder / "summary.json").read_text())
+    assert json.loads(out)["precision"]["reached"] is True
+    assert json.loads((folder / "manifest.json").read_text())["precision"] == {
+        "precision": 0.9,
+        "floor": 3,
+        "ceiling": 10_000,
+    }
+
+
+def test_an_ordinary_run_is_extended_by_the_command(desk, call):
+    """--resume with more replications: a new folder beside the old one, with the bytes of a run of that many."""
+    call("run", "desk.toml", "--replications", 3)
+    (first,) = folders("results")
+    code, _, err = call("run", "desk.toml", "--replications", 5, "--resume", first)
+    assert code == 0, err
+    (second,) = set(folders("results")) - {first}
+    assert err.strip() == f"saved: {second.resolve()}"
+    call("run", "desk.toml", "--replications", 5, "--out", "once")
+    (once,) = folders("once")
+    for name in ("summary.json", "replications.parquet"):
+        assert (second / name).read_bytes() == (once / name).read_bytes()
+
+
+CONTRADICTIONS = [
+    (("--precision", "2%", "--replications", 9), "--precision: contradicts --replications"),
+    (("--precision", "2%", "--set", "replications=9"), "--precision: contradicts --set replications="),
+    (("--precision", "2%", "--keep-requests"), "--keep-requests: contradicts --precision"),
+    (("--resume", "old", "--keep-requests"), "--keep-requests: contradicts --resume"),
+    (("--floor", 50), "--floor: says nothing without --precision"),
+    (("--ceiling", 50), "--ceiling: says nothing without --precision"),
+    (
+        ("--precision", "2%", "--ceiling", 50),
+        "--ceiling: is below the floor of 100 replications; at least that; got 50",
+    ),
+    (("--precision", "2%", "--floor", 1), "--floor: not a number of replications; a whole number from 2"),
+    (("--precision", "0%"), "--precision: not a relative precision"),
+    (("--precision", "100%"), "--precision: not a relative precision"),
+    (("--precision", "2"), "--precision: not a relative precision"),
+    (("--precision", "-1%"), "--precision: not a relative precision"),
+    (("--precision", "nan"), "--precision: not a relative precision"),
+    (("--resume", "desk.toml"), "--resume: no run was begun here"),
+]
+
+
+@pytest.mark.parametrize(("argv", "told"), CONTRADICTIONS)
+def test_a_contradiction_is_one_line_and_exit_2(desk, call, argv, told):
+    """Before anything is simulated or written, and by the names of the flags."""
+    (desk / "old").mkdir()
+    (desk / "old" / "manifest.json").write_text("{}")
+    code, out, err = call("run", "desk.toml", *argv)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith(f"command line: {told}")
+    assert not (desk / "results").exists()
+
+
+def test_another_scenario_is_refused_with_the_first_difference(desk, call):
+    """One line, with what the folder began as and what is asked now."""
+    call("run", "desk.toml", "--replications", 2)
+    (first,) = folders("results")
+    code, _, err = call("run", "desk.toml", "--replications", 3, "--set", "load=2", "--resume", first)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "resolved.file.load: this is another run; None as it began; got 2" in err
+
+
+def test_an_interrupted_run_prints_the_command_that_goes_on_with_it(desk):
+    """A real SIGINT: exit 3, how many cells are saved, and a command that leaves what an undisturbed run leaves."""
+    argv = ["run", "desk.toml", "--precision", "50%", "--floor", "80", "--out", "out"]
+    code = (
+        f"import sys\nfrom sim.cli import main\nsys.argv = ['gcsim', *{argv}]\nprint('ready', flush=True)\nmain({argv})"
+    )
+    with process(desk, "-c", code) as run:
+        assert run.stdout.readline() == "ready\n"
+        while run.poll() is None and not list((desk / "out").glob("*/*/cells.journal")):
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (3, "")
+    first, second = err.splitlines()
+    folder = re.fullmatch(r"gcsim: interrupted; \d+ cells are saved in (out/desk/\S+)", first)[1]
+    _, _, command = second.partition("go on with: gcsim ")
+    with process(desk, "-m", "sim", *shlex.split(command)) as again:
+        assert (again.wait(60), again.stderr.read().splitlines()[-1]) == (0, f"saved: {folder}")
+    with process(desk, "-m", "sim", *argv[:-1], "once") as whole:
+        assert whole.wait(60) == 0
+    (one,), (other,) = folders(desk / "out"), folders(desk / "once")
+    for name in ("summary.json", "replications.parquet"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()

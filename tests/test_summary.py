@@ -181,6 +181,31 @@ def test_skewed_costs_are_warned_of():
     assert any("cost of none on flash: skewness" in warning for warning in summary["warnings"])
 
 
+def test_a_difference_that_is_skewed_is_warned_of_where_neither_cost_is():
+    """Two even bills may be apart by one replication in thirty: that difference is told by its name."""
+    none = [1000 + 7 * (r % 9) for r in range(30)]
+    batch = [usd - 100 for usd in none]
+    even = summarise(result({"none": none, "batch": batch}))
+    assert not any("skewness" in warning for warning in even["warnings"])
+    batch[4] += 30
+    (told,) = [text for text in summarise(result({"none": none, "batch": batch}))["warnings"] if "skewness" in text]
+    assert told.startswith("difference of batch to none on flash: skewness")
+
+
+def test_bills_with_batch_jobs_are_named_for_what_no_sample_shows():
+    """A job that is stuck for days is in few samples: who has jobs is named, with what n replications may miss."""
+    cells = [
+        cell(s, r, 10 + r % 3, jobs={"succeeded": 1} if s == "batch" else {})
+        for s in ("none", "batch")
+        for r in range(30)
+    ]
+    told = summarise(result({"none": [1] * 30, "batch": [1] * 30}, cells=cells))["warnings"]
+    (one,) = [text for text in told if "batch jobs" in text]
+    assert "(batch)" in one
+    assert "30 replications may have missed what happens less than once in 10" in one
+    assert not any("batch jobs" in text for text in summarise(result({"none": [1, 2] * 15}))["warnings"])
+
+
 costs = st.lists(st.fractions(0, 1000, max_denominator=1000), min_size=4, max_size=4)
 
 

@@ -54,7 +54,8 @@ from math import isfinite
 from sim import stats
 from sim.billing import decimal_text
 from sim.experiments.binding import met, refusals
-from sim.experiments.cheapest import cheapest, warnings
+from sim.experiments.cheapest import cheapest
+from sim.experiments.doubts import warnings
 from sim.experiments.estimates import (
     LEVEL,
     Json,
