@@ -18,7 +18,8 @@ import sim
 from sim.billing.break_evens import uses_in_a_life
 from sim.billing.tariff import Tariff
 from sim.cli import main
-from sim.decisions.advise import advise, answer_of, case_of
+from sim.decisions.advise import advise, answer_of
+from sim.decisions.case import case_of
 from sim.decisions.contest import contest
 from sim.decisions.guide import LARGE, MANY, NIGHT, advise_stream, together
 from sim.decisions.laboratory import Ask, Found
@@ -231,6 +232,7 @@ def test_streams_are_answered_one_by_one():
     assert [one["guide"]["kind"] for one in document["streams"]] == ["explicit", "hybrid"]
     assert document["guide"]["kind"] == document["answer"]["strategy"] == "routed"
     costs_alone = [one["answer"]["cost_usd"]["mean"] for one in document["streams"]]
+    assert costs_alone[0] > 3 * costs_alone[1]  # 2,880 requests and 400
     assert sum(costs_alone) == pytest.approx(document["answer"]["cost_usd"]["mean"], rel=0.1)
     assert not document["answer"]["decided"]
     assert document["answer"]["needs"] == 100
@@ -301,6 +303,8 @@ def test_who_may_keep_the_target_is_a_rival_and_who_surely_misses_it_is_none():
     assert not close.decided
     assert {one.strategy for one in (*close.rivals, close.best)} == {"close", "good"}
     assert of_shares(late=(1.0, 80)).best is None
+    alone = of_shares(close=(1.0, 95.3), dear=(9.0, 100))  # ahead of everybody, if it keeps the target
+    assert (alone.best.strategy, alone.rivals, alone.decided) == ("close", [], False)
 
 
 def test_bills_that_are_the_same_tie():

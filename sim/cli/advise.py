@@ -2,7 +2,8 @@
 
 from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
 from sim.cli.study import BookName, EngineName, Replications, Seed, Sets
-from sim.decisions.advise import answer_of, asked_of, case_of
+from sim.decisions.advise import answer_of, asked_of
+from sim.decisions.case import case_of
 from sim.report.advise_table import advise_report
 
 __all__ = ["advise"]

@@ -4,11 +4,12 @@ Every figure comes from the ``gcsim.advise/1`` document.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from sim.report.advise_streams import questions, streams
+from sim.report.advise_words import because, ends, in_percent, key, money, named, undecided
 from sim.report.figures import NONE, Dollars, count, percent, share
 from sim.report.fine_print import remarks
 from sim.report.tables import FigureTable, Json, empty
@@ -35,8 +36,8 @@ def advise_report(summary: Json) -> Iterator[RenderableType]:
         yield from _guides(summary)
     yield _strategies(summary)
     if summary["streams"]:
-        yield _questions(summary)
-        yield from _streams(summary)
+        yield questions(summary)
+        yield from streams(summary)
     yield from _mistakes(summary)
     yield Text(_reading(summary), style="dim")
     yield from remarks(summary)
@@ -52,13 +53,13 @@ def _answer(summary: Json) -> str:
     """Return the answer in a sentence or two: what to take, what it costs, and how sure that is."""
     answer, target = summary["answer"], share(summary["patience_target"], digits=0)
     if answer["strategy"] is None:
-        known = f" {_open(summary, answer)}" if answer["rivals"] else ""
+        known = f" {undecided(summary, answer)}" if answer["rivals"] else ""
         return f"Nothing to take: no strategy answers {target} of the requests within their callers' patience.{known}"
-    cost = _money(answer["cost_usd"])
+    cost = money(answer["cost_usd"])
     kept = (
         ""
         if answer["within_patience"] is None
-        else f", {_share(answer['within_patience'])} in time ({target} asked for)"
+        else f", {in_percent(answer['within_patience'])} in time ({target} asked for)"
     )
     sentence = f"Take {answer['strategy']} on {answer['model']}: {cost} a run{kept}."
     return f"{sentence} {_ahead(summary, answer)}"
@@ -66,35 +67,14 @@ def _answer(summary: Json) -> str:
 
 def _ahead(summary: Json, answer: Json) -> str:
     """Return how far the best is ahead, and whether that is known."""
-    ties, runner = [_named(summary, one) for one in answer["ties"]], answer["runner_up"]
+    ties, runner = [named(summary, one) for one in answer["ties"]], answer["runner_up"]
     equal = f" {' and '.join(ties)} {'costs' if len(ties) == 1 else 'cost'} the same." if ties else ""
     if runner is None:
-        return f"Nothing else keeps that.{equal}" if not answer["rivals"] else f"{_open(summary, answer)}{equal}"
-    lead = f"That is {_share(answer['saving'])} less than {_named(summary, runner)}, the next cheapest that keeps it"
+        return f"Nothing else keeps that.{equal}" if not answer["rivals"] else f"{undecided(summary, answer)}{equal}"
+    lead = f"That is {in_percent(answer['saving'])} less than {named(summary, runner)}, the next cheapest that keeps it"
     if answer["decided"]:
         return f"{lead}: decided.{equal}"
-    return f"{lead}. {_open(summary, answer)}{equal}"
-
-
-def _open(summary: Json, answer: Json) -> str:
-    """Return what keeps a contest undecided."""
-    if summary["replications"] < answer["needs"]:
-        return f"Undecided: {summary['replications']:,} replications are too few, use {answer['needs']}."
-    rivals, unsure = ([_named(summary, one) for one in answer[key]] for key in ("rivals", "unsure"))
-    maybe = f"{' and '.join(unsure)} may or may not keep the target"
-    if not [name for name in rivals if name not in unsure]:
-        return f"Undecided: {maybe}; more replications would tell."
-    known = f" ({maybe})" if unsure else ""
-    return f"Undecided: {' or '.join(rivals)} may be better{known}; more replications would tell."
-
-
-def _key(one: Json) -> tuple[str, str]:
-    return one["strategy"], one["model"]
-
-
-def _named(summary: Json, one: Json) -> str:
-    models = {pair["model"] for pair in summary["strategies"]}
-    return str(one["strategy"]) if len(models) == 1 else f"{one['strategy']} on {one['model']}"
+    return f"{lead}. {undecided(summary, answer)}{equal}"
 
 
 def _guides(summary: Json) -> Iterator[Text]:
@@ -105,28 +85,12 @@ def _guides(summary: Json) -> Iterator[Text]:
         yield Text(f"{what}, which this scenario cannot have.")
         return
     added = ", added here with defaults" if guide["added"] else ""
-    told = f"{what} ({guide['strategy']}{added}, {_money(guide['cost_usd'])})"
+    told = f"{what} ({guide['strategy']}{added}, {money(guide['cost_usd'])})"
     if guide["agrees"] == "yes":
         yield Text(f"{told}: the simulation agrees.")
         return
     says = "does not agree" if guide["agrees"] == "no" else "cannot tell yet"
-    yield Text(f"{told}: the simulation {says}.{_because(guide, summary['answer'])}")
-
-
-def _because(guide: Json, answer: Json) -> str:
-    """Return what decides against what the guide takes: the first reason, and what else speaks against it."""
-    if not guide["reasons"]:
-        return ""
-    first, *others = guide["reasons"]
-    head = "What decides is" if guide["agrees"] == "no" else "What speaks against it is"
-    rest = "".join(f" Also: {_reason(one, answer)}." for one in others[:2])
-    return f" {head} {first['number']}: {_reason(first, answer)}.{rest}"
-
-
-def _reason(reason: Json, answer: Json) -> str:
-    if reason["usd"] is None:
-        return str(reason["text"])
-    return f"{_money(reason['usd'], sign=True)} against {answer['strategy']}; {reason['text']}"
+    yield Text(f"{told}: the simulation {says}.{because(guide, summary['answer'])}")
 
 
 def _strategies(summary: Json) -> FigureTable:
@@ -136,72 +100,16 @@ def _strategies(summary: Json) -> FigureTable:
     table = empty(f"Every strategy on the same luck{on}", columns, keys=3 if several else 2)
     dollars = Dollars(one["cost_usd"]["mean"] for one in summary["strategies"])
     for one in summary["strategies"]:
-        style = "green" if _key(one) == _key(summary["answer"]) else None
+        style = "green" if key(one) == key(summary["answer"]) else None
         kind = (
             f"{one['kind']}, {'added' if one['added'] else 'what if'}"
             if one["added"] or not one["offer"]
             else one["kind"]
         )
-        waits = NONE if one["within_patience"] is None else percent(*_ends(one["within_patience"]))
+        waits = NONE if one["within_patience"] is None else percent(*ends(one["within_patience"]))
         names = [one["strategy"], kind, *([one["model"]] if several else [])]
-        table.add_row(*names, dollars.plus_minus(*_ends(one["cost_usd"])), waits, one["keeps"], style=style)
+        table.add_row(*names, dollars.plus_minus(*ends(one["cost_usd"])), waits, one["keeps"], style=style)
     return table
-
-
-def _questions(summary: Json) -> FigureTable:
-    """Return the guide's questions, each answered for each stream."""
-    columns = ["stream", "the guide asks for", "answer", "here", "yes from"]
-    table = empty(f"The guide's framework on {summary['model']}", columns, keys=5)
-    for stream in summary["streams"]:
-        for number, one in enumerate(stream["questions"]):
-            name = (stream["stream"] or "all") if number == 0 else ""
-            table.add_row(name, one["question"], "yes" if one["yes"] else "no", one["figure"], one["limit"])
-        table.add_section()
-    return table
-
-
-def _streams(summary: Json) -> Iterator[RenderableType]:
-    """Yield what follows for each stream, and the closed form beside it."""
-    several = len(summary["streams"]) > 1
-    for stream in summary["streams"]:
-        name = stream["stream"] or "all requests"
-        yield Text(f"{name}: {stream['because']}.")
-        if several:
-            yield Text(f"  {_alone(summary, stream)}")
-        if (closed := _closed_form(stream["traffic"])) is not None:
-            yield Text(f"  {closed}")
-
-
-def _alone(summary: Json, stream: Json) -> str:
-    """Return the simulated answer for a stream without the others."""
-    guide, answer = stream["guide"], stream["answer"]
-    if answer["strategy"] is None:
-        return "Alone, no strategy keeps the target for it."
-    cost = f"{answer['strategy']}, {_money(answer['cost_usd'])}"
-    known = "" if answer["decided"] else f" {_open(summary, answer)}"
-    if guide["agrees"] == "yes":
-        return f"Simulated alone, {cost} is the cheapest: the guide is right.{known}"
-    if guide["strategy"] is None:
-        return f"Simulated alone, {cost} is the cheapest; what the guide takes cannot be had here.{known}"
-    said = "the guide's" if guide["agrees"] == "no" else "undecided, and the guide's"
-    other = f"{said} {guide['strategy']} costs {_money(guide['cost_usd'])}"
-    return f"Simulated alone, {cost} is the cheapest; {other}.{_because(guide, answer)}{known}"
-
-
-def _closed_form(traffic: Json) -> str | None:
-    """Return the break-even of an explicit cache beside the rate that is there."""
-    if not traffic["contexts"] or traffic["pays_from"] is None:
-        return None
-    needed, rate = traffic["pays_from"], traffic["rate"]
-    here = "they all come at once" if rate is None else f"here come {_figure(rate)}, while the stream lasts"
-    return (
-        f"Closed form: against no cache at all, one that is kept for ever pays from {_figure(needed)} questions an "
-        f"hour on each text; {here}."
-    )
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.3g}" if value < 1_000 else f"{value:,.0f}"
 
 
 def _mistakes(summary: Json) -> Iterator[RenderableType]:
@@ -212,7 +120,7 @@ def _mistakes(summary: Json) -> Iterator[RenderableType]:
         columns = ["mistake", "made by", "price a run", "of its bill", "beyond luck"]
         table = empty("Common mistakes that are made here", columns, keys=2)
         for mistake, one in made:
-            price = dollars.plus_minus(*_ends(one["price_usd"]), sign=True)
+            price = dollars.plus_minus(*ends(one["price_usd"]), sign=True)
             sure = "yes" if one["decided"] else "no"
             table.add_row(f"{mistake['number']} {mistake['name']}", one["strategy"], price, share(one["share"]), sure)
         yield table
@@ -238,15 +146,3 @@ def _reading(summary: Json) -> str:
         "in the first replication, requests are expected ones. Figures that the guide's framework does not name are "
         f"taken from its examples.{what_ifs}"
     )
-
-
-def _ends(interval: Json) -> tuple[Any, Any, Any]:
-    return interval["mean"], interval["lo"], interval["hi"]
-
-
-def _money(interval: Json, *, sign: bool = False) -> str:
-    return Dollars([interval["mean"]]).plus_minus(*_ends(interval), sign=sign)
-
-
-def _share(interval: Json) -> str:
-    return share(*_ends(interval))
