@@ -523,7 +523,18 @@ def test_every_mistake_of_the_command_line_is_told_at_once(capsys, tmp_path):
     assert [flag in err for flag in ("SCENARIO", "--replications", "--workers")] == [True] * 3
     assert command("quickstart", "--set", "strategies.explicit.tttl=1h", "--out", str(out)) == 2
     assert "did you mean 'ttl'?" in capsys.readouterr().err
+    assert command("quickstart", "--set", "close=cut", "--out", str(out)) == 2
+    assert "close: a run that is cut leaves work unbilled" in capsys.readouterr().err
     assert not list(tmp_path.glob("**/results.parquet"))
+
+
+def test_without_requests_there_is_nothing_to_say():
+    """No traffic: every bill is zero, nothing is asked of the guide, and no mistake is made."""
+    document = advised(f"{ONE}-google", "streams.questions.arrivals.count=0")
+    assert (document["guide"], document["streams"]) == (None, [])
+    assert not any(one["found"] for one in document["mistakes"])
+    assert {one["cost_usd"]["mean"] for one in document["strategies"]} == {0.0}
+    assert "Take none" in printed(document)
 
 
 def test_the_answer_depends_on_nothing_but_its_cells():
