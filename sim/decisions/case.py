@@ -24,8 +24,8 @@ def case_of(base: Scenario) -> Case:
     """Return a scenario with each kind of strategy that the guide recommends for it, added with defaults if needed.
 
     Where no strategy sends ordinary calls, those are added too: what nothing is compared with is no advice. Raises
-    :class:`InputError` for a scenario that is cut at its horizon: what is pending is unbilled, so the strategy that defers
-    most would win.
+    :class:`InputError` for a scenario that is cut at its horizon: what is pending is unbilled, so the strategy that
+    defers most would win.
     """
     if base.spec.close == "cut":
         what = "a run that is cut leaves work unbilled, so no strategy can be advised"
