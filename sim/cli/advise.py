@@ -1,7 +1,11 @@
 """``gcsim advise``: which strategy to take, by simulation and by the guide, and what common mistakes cost here."""
 
+from typing import Annotated
+
+import typer
+
 from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
-from sim.cli.study import BookName, EngineName, Replications, Seed, Sets
+from sim.cli.study import BookName, EngineName, Seed, Sets
 from sim.decisions.advise import answer_of, asked_of
 from sim.decisions.case import case_of
 from sim.report.advise_table import advise_report
@@ -12,7 +16,10 @@ __all__ = ["advise"]
 def advise(
     scenario: ScenarioName,
     *,
-    replications: Replications = None,
+    replications: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Independent replications. [100; 10 where nothing is random]"),
+    ] = None,
     seed: Seed = None,
     sets: Sets = None,
     book: BookName = None,
