@@ -118,6 +118,8 @@ def test_an_interrupt_keeps_what_was_computed(tmp_path, undisturbed, number):
 def test_what_is_there_is_not_computed_again(tmp_path, monkeypatch, undisturbed):
     """A run that goes on draws, looks at and runs what is missing only."""
     computed = counted(monkeypatch)
+    looks, whole = [], replications.survey
+    monkeypatch.setattr(replications, "survey", lambda *seen: looks.append(1) or whole(*seen))
 
     def stop(done, _):
         if done == 5:
@@ -125,13 +127,26 @@ def test_what_is_there_is_not_computed_again(tmp_path, monkeypatch, undisturbed)
 
     with pytest.raises(Resumable, match="interrupted; 5 cells are saved"):
         carried(tmp_path, progress=stop)
-    assert computed == [(0, 2), (1, 2), (2, 2)]
+    assert (computed, len(looks)) == ([(0, 2), (1, 2), (2, 2)], 4)
     computed.clear()
     assert gone_on(tmp_path) == undisturbed
-    assert computed == [(2, 1), (3, 2), (4, 2)]
+    assert (computed, len(looks)) == ([(2, 1), (3, 2), (4, 2)], 5)
     computed.clear()
     assert gone_on(tmp_path) == undisturbed  # a run that came to its end has nothing left to do
     assert computed == []
+
+
+def test_what_was_not_yet_saved_is_saved_by_an_interrupt(tmp_path, monkeypatch, undisturbed):
+    """Cells are flushed some at a time: those that wait for it when the user interrupts are not lost."""
+    monkeypatch.setattr(saving, "SAVE_S", 3_600.0)
+
+    def stop(done, _):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Resumable, match="interrupted; 3 cells are saved"):
+        carried(tmp_path, progress=stop)
+    assert gone_on(tmp_path) == undisturbed
 
 
 def counted(monkeypatch):

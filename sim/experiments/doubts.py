@@ -85,7 +85,7 @@ def _unsure(found: Certainty) -> Iterator[str]:
 
 
 def _percent(width: float) -> str:
-    return f"± {100 * width:.2g} %" if isfinite(width) else "to no precision at all"
+    return f"± {100 * width:.3g} %" if isfinite(width) else "to no precision at all"
 
 
 def _unanswered(result: Result) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Cells as text and back, equal in every field, so that a run goes on where it was stopped and is extended later.
 
-The text is JSON. Money is an exact fraction, ``"n/d"``. A column of whole numbers is its differences as int64, little
-endian, through zlib and base64: a sorted sample shrinks to about a byte a value.
+The text is JSON. Money is an exact fraction, ``"n/d"``. A column of whole numbers is its differences as int64, the
+lowest bytes of all first, then the next ones, through zlib and base64: the high bytes of a sorted sample are nothing,
+so that it shrinks to little more than a byte a value.
 """
 
 import json
@@ -19,6 +20,8 @@ from sim.sketch import Sample, Sketch
 from sim.trace import Ints
 
 __all__ = ["cell_of", "seen_of", "text_of", "text_of_seen"]
+
+_LEVEL = 1  # of zlib: the others take up to seven times as long for a twentieth less
 
 
 def text_of(cell: Cell) -> str:
@@ -114,7 +117,8 @@ def _sample_of(parts: list[Any]) -> Sample:
 def _packed(values: Ints) -> str:
     """Return whole numbers as text; a difference that wraps at 64 bits wraps back when it is added up."""
     deltas = np.diff(values, prepend=np.int64(0)).astype("<i8")
-    return b64encode(zlib.compress(deltas.tobytes())).decode("ascii")
+    by_place = deltas.view(np.uint8).reshape(-1, 8).T.tobytes()
+    return b64encode(zlib.compress(by_place, _LEVEL)).decode("ascii")
 
 
 def _unpacked(text: str) -> Ints:
@@ -123,5 +127,6 @@ def _unpacked(text: str) -> Ints:
     >>> _unpacked(_packed(np.array([3, 3, -(2**63), 2**63 - 1]))).tolist()
     [3, 3, -9223372036854775808, 9223372036854775807]
     """
-    deltas = np.frombuffer(zlib.decompress(b64decode(text)), dtype="<i8")
+    by_place = np.frombuffer(zlib.decompress(b64decode(text)), dtype=np.uint8).reshape(8, -1)
+    deltas = np.ascontiguousarray(by_place.T).view("<i8").ravel()
     return np.cumsum(deltas, dtype=np.int64)

@@ -150,6 +150,7 @@ class Replications:
                     bar.show(len(self.cells))
             self._compute(replication, open_, using, bar)
         self._count = count
+        self._drawn.clear()
 
     def _keep_looks(self) -> None:
         for replication, found in enumerate(self.seen):

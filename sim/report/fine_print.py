@@ -39,10 +39,10 @@ def _sureness(summary: Json) -> Iterator[Text]:
     if found is None:
         return
     width = found["widths"][found["widest"]]
-    known = "which has no interval" if width is None else f"± {100 * width:.2g} %"
+    known = "which has no interval" if width is None else f"± {100 * width:.3g} %"
     end = "reached" if found["reached"] else "missed"
     yield Text(
-        f"Run until sure: {end} ± {100 * found['asked']:.2g} % of every mean cost, "
+        f"Run until sure: {end} ± {100 * found['asked']:.3g} % of every mean cost, "
         f"and of every difference to {summary['baseline']} as a share of its mean cost, at {summary['replications']:,} "
         f"replications; looks at {', '.join(f'{look:,}' for look in found['looks'])}; the widest: {found['widest']}, "
         f"{known}. Rule: {found['rule']}.",
