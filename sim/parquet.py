@@ -32,7 +32,9 @@ TABLES: dict[str, tuple[str, ...]] = {  # file -> the ledger's columns in it
 
 def _connect() -> duckdb.DuckDBPyConnection:
     offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    return duckdb.connect(":memory:", config={"threads": 1, **offline})
+    # a type is taken from all values of a chunk: from a sample a count of many digits was taken for one of few
+    whole = {"pandas_analyze_sample": _CHUNK}
+    return duckdb.connect(":memory:", config={"threads": 1, **offline, **whole})
 
 
 def write_rows(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:

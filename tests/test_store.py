@@ -181,6 +181,15 @@ def test_the_hash_depends_on_what_was_run_only(tmp_path):
     assert name("a", resolved=one) == name("a", resolved=two)
 
 
+@pytest.mark.parametrize("place", [0, 1, 3_333, 9_998, 9_999, 10_000, 12_345])
+def test_one_large_count_among_thousands_of_small_ones_is_kept(tmp_path, place):
+    """A column's type is told from all of its values: a single one of many digits, or the first that is no null."""
+    table = [{"n": index % 9, "text": None, "x": None} for index in range(12_346)]
+    table[place] = {"n": 2**62 + 1, "text": "1/3", "x": 0.1}
+    write_rows(tmp_path / "t.parquet", {"n": "BIGINT", "text": "VARCHAR", "x": "DOUBLE"}, table)
+    assert duckdb.read_parquet(str(tmp_path / "t.parquet")).fetchall() == [tuple(row.values()) for row in table]
+
+
 @pytest.mark.parametrize("broken", ["write_rows", "write_ledger", "_write_json", "_flush", "_rename"])
 def test_a_run_that_cannot_be_saved_leaves_nothing(tmp_path, monkeypatch, broken):
     """Whatever step the disk refuses, no folder of the run remains under any name, and one line tells why."""
