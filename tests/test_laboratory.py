@@ -132,15 +132,13 @@ def test_a_study_that_was_stopped_goes_on_where_it_was(base, tmp_path, monkeypat
 def test_another_question_does_not_go_on_in_the_folder(base, tmp_path):
     """A folder knows what was asked in it; the first difference is named."""
     first = found("test", base, {"limit": 1}, lambda _: {}, {"out": tmp_path})
-    with pytest.raises(InputError, match=r"asked\.limit: this is another sweep; 1 as it began; got 2"):
+    with pytest.raises(InputError, match=r"asked\.limit: this is another study; 1 as it began; got 2"):
         found("test", base, {"limit": 2}, lambda _: {}, {"resume": first.folder})
 
 
 def test_a_setting_that_is_no_scenario_is_told_as_one_line(base):
     """A mistake in an override is that of any command; nothing is computed."""
-    with pytest.raises(
-        InputError, match=r"--set .*ttl=soon: strategies\.explicit\.ttl: not a duration"
-    ):
+    with pytest.raises(InputError, match=r"--set .*ttl=soon: strategies\.explicit\.ttl: not a duration"):
         asked(base, lambda source: source.find([Ask(("strategies.explicit.ttl=soon",))], range(1)))
 
 
@@ -154,9 +152,7 @@ def test_a_cell_that_fails_ends_the_study_by_name(base, tmp_path, monkeypatch):
         return real(pair, trace, **options)
 
     monkeypatch.setattr(work, "ledger_of", failing)
-    with pytest.raises(
-        Failed, match=r"explicit on .*, replication 0: a law is broken, and 1 cells more"
-    ):
+    with pytest.raises(Failed, match=r"explicit on .*, replication 0: a law is broken, and 1 cells more"):
         asked(base, lambda source: source.find([Ask()], range(2)), out=tmp_path)
     (journal,) = tmp_path.glob("small/*/cells.journal")
     assert journal.stat().st_size > 1_000

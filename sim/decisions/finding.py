@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import duckdb
 
@@ -24,6 +24,13 @@ from sim.scenario import Scenario, load, read_scenario
 from sim.store import folder_name
 
 __all__ = ["Finding", "Means", "carry_out", "found", "read"]
+
+
+class StudyCells(Cells):
+    """The cells of one decision."""
+
+    schema: ClassVar[str] = "gcsim.study-manifest/1"
+    kind: ClassVar[str] = "study"
 
 
 class Means(TypedDict, total=False):
@@ -115,7 +122,7 @@ def carry_out(  # noqa: PLR0913 - as many as a command has options
     manifest = {"study": name, "scenario": base.name, "seed": root, "asked": asked, **origin_of(base, records)}
     with Interrupts() as interrupts, ExitStack() as stack:
         interrupts.hold()
-        cells = made(folder_name(base.name, name), manifest, out) if resume is None else Cells(resume, manifest)
+        cells = _opened(folder_name(base.name, name), manifest, out, resume)
         stack.enter_context(cells)
         with resumable(cells):
             interrupts.answer()
@@ -133,6 +140,10 @@ def carry_out(  # noqa: PLR0913 - as many as a command has options
                 }
                 cells.conclude(laboratory.columns, laboratory.table(), summary)
         return Finding(folder=cells.folder, summary=summary)
+
+
+def _opened(name: str, manifest: Json, out: Path, resume: Path | None) -> Cells:
+    return made(name, manifest, out, kind=StudyCells) if resume is None else StudyCells(resume, manifest)
 
 
 def _head(name: str, base: Scenario, seed: int) -> Json:

@@ -19,10 +19,12 @@ __all__ = ["Saver", "made", "resumable"]
 SAVE_S = 0.25  # between two flushes to the disk: what is lost at most when the driver is killed
 
 
-def made(name: str, manifest: Mapping[str, Any], out: Path, files: Files | None = None) -> Cells:
-    """Return the new folder of a study below ``out/name``."""
+def made(
+    name: str, manifest: Mapping[str, Any], out: Path, files: Files | None = None, *, kind: type[Cells] = Cells
+) -> Cells:
+    """Return the new folder of a study of some kind below ``out/name``."""
     try:
-        return Cells.made(new_folder(out, name, manifest), manifest, files)
+        return kind.made(new_folder(out, name, manifest), manifest, files)
     except OSError as error:
         what = f"cannot be written to ({error.strerror})"
         raise InputError([Problem("command line", 0, "--out", what, "a folder that can", str(out))]) from None
