@@ -35,7 +35,6 @@ def _luck(result: Result) -> Iterator[str]:
             f"{result.replications} replications are too few to see how skewed a bill is; "
             "intervals may cover less than they say"
         )
-        return
     for model in result.models:
         yield from _skewed(result, model)
         yield from _stuck(result, model)
@@ -60,8 +59,8 @@ def _stuck(result: Result, model: str) -> Iterator[str]:
     What did not happen in n replications happens at most once in n/3, with 95 % confidence (the rule of three).
     """
     batched = [name for name in result.strategies if any(cell.jobs for cell in result.of(name, model))]
-    if batched:
-        runs = result.replications
+    runs = result.replications
+    if batched and runs >= FEW:  # of fewer there is a warning of every bill
         yield (
             f"bills on {model} with batch jobs ({', '.join(batched)}), and what they save: now and then a job is stuck "
             f"or expires, which leaves requests unbilled or holds caches for days; {runs:,} replications may have "
