@@ -14,9 +14,9 @@ from sim.decisions.outputs import USUAL
 from sim.decisions.sensitivity import CHOICES, USUAL_SIZES, answer, asked, question_of
 from sim.report.sensitivity_table import sensitivity_report
 
-__all__ = ["PointReplications", "sensitivity"]
+__all__ = ["read_size", "sensitivity"]
 
-PointReplications = Annotated[
+_Replications = Annotated[
     str | None,
     typer.Option("--replications", metavar="N", help="Of every point, on the same luck. [2; 10 where there are few]"),
 ]
@@ -49,7 +49,7 @@ def sensitivity(
         str | None, typer.Option(metavar="N", help=f"Of Sobol's net, a power of two. [{USUAL_SIZES.rows}]")
     ] = None,
     points: Annotated[str | None, typer.Option(metavar="N", help=f"Of PAWN's design. [{USUAL_SIZES.points}]")] = None,
-    replications: PointReplications = None,
+    replications: _Replications = None,
     seed: Seed = None,
     sets: Sets = None,
     baseline: Baseline = None,
@@ -89,8 +89,14 @@ def sensitivity(
 
 def _sizes(arguments: Arguments, texts: dict[str, str | None]) -> Sizes:
     """Return the sizes of designs, those that are given over the usual ones; note what is no number."""
-    read = {name: arguments.read(f"--{name}", text, _as_size) for name, text in texts.items() if text is not None}
-    return USUAL_SIZES._replace(**{name: size for name, size in read.items() if size is not None})
+    usual = USUAL_SIZES._asdict()
+    return Sizes(**{name: read_size(arguments, f"--{name}", text, usual[name]) for name, text in texts.items()})
+
+
+def read_size(arguments: Arguments, flag: str, text: str | None, usual: int) -> int:
+    """Return how many points a design has, or note what is wrong with it."""
+    found = None if text is None else arguments.read(flag, text, _as_size)
+    return usual if found is None else found
 
 
 def _as_size(text: str) -> int:
