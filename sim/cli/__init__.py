@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from sim.cli.advise import advise
+from sim.cli.break_even import break_even
 from sim.cli.console import fail
 from sim.cli.price import price
 from sim.cli.prices import prices
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "replay": replay,
     "sweep": sweep,
     "sensitivity": sensitivity,
+    "break-even": break_even,
     "advise": advise,
     "uncertainty": uncertainty,
     "validate": validate,
