@@ -100,12 +100,16 @@ def _setting(switches: Json) -> str:
 
 
 def _switches(switches: Json) -> str:
-    flips, still = len(switches["flips"]), [_setting(one) for one in switches["moves_nothing"]]
+    flips, tried = len(switches["flips"]), len(switches["settings"])
+    still = [_setting(one) for one in switches["moves_nothing"]]
     nothing = f"; no figure moves under {' or '.join(still)}" if still else ""
+    others = (
+        f"of {tried} other settings, one by one and together, judged by the same rule on the same luck, "
+        f"{f'{flips} turn' if flips else 'none turns'} the verdict"
+    )
     return (
-        f"Contested billing: as it stands {_setting(switches['as_it_stands'])}. Of {len(switches['settings'])} other "
-        f"settings, one by one and together, judged by the same rule on the same luck, "
-        f"{f'{flips} turn' if flips else 'none turns'} the verdict{nothing}."
+        f"Contested billing: as it stands {_setting(switches['as_it_stands'])}; "
+        f"{others if tried else 'there is nothing that another setting could turn'}{nothing}."
     )
 
 
