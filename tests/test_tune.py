@@ -13,11 +13,14 @@ from scipy.stats import binom
 from sources import Made
 from sweeps import SMALL, small
 
+from sim.billing.tariff import Tariff
+from sim.billing.upkeep import fixed_over, sliding_over
 from sim.cells import Resumable
 from sim.cli import main
 from sim.decisions.tune import answer, tune
 from sim.decisions.tuning import racing
 from sim.decisions.tuning.dimension import SAMPLED, Dimension
+from sim.decisions.tuning.formula import formula_of
 from sim.decisions.tuning.front import undominated
 from sim.decisions.tuning.question import Asked, question_of
 from sim.decisions.tuning.racing import heats, race
@@ -121,6 +124,17 @@ def test_a_setting_as_good_as_the_present_one_is_not_chosen(base):
     assert found["saving"] == {"mean": 0.0, "lo": 0.0, "hi": 0.0, "outcome": "open"}
 
 
+@pytest.mark.parametrize(("gain", "same"), [(0.0005, True), (0.02, False)])
+def test_what_gains_next_to_nothing_is_not_changed(base, gain, same):
+    """A gain of less than a tenth of the precision, 1 %, leaves the present TTL; 2 % does not."""
+
+    def columns(place):
+        mean = 10 if place.sets.get(TTL, "10m") == "10m" else 10 * (1 - gain)
+        return {"cost_usd": mean * place.luck.lognormal(0.3)}
+
+    assert asked(base, columns)["best"]["same"] is same
+
+
 def lists(place):
     """Bills of two lists and a range: the renewal is worth a dollar, from the second use on half a dollar more."""
     renewed = place.sets.get("strategies.explicit.renew") == "on_use"
@@ -140,18 +154,26 @@ def test_lists_and_ranges_are_searched_together(base):
     assert list(asked(base, lists, MIXED[1:])["best"]["values"].values()) == ["on_use", "2"]
 
 
-def ranges(place):
-    """Bills with a valley that runs across two ranges."""
-    x, y = away(place), math.log(float(place.sets.get("strategies.explicit.sightings", "1")) / 20)
-    return {"cost_usd": (10 + (x + y) ** 2 + 0.3 * (x - y) ** 2) * place.luck.lognormal(0.3)}
+def across(ttl, sightings):
+    """What a valley that runs across two ranges adds to 10 dollars: steep on either side, shallow along it."""
+    x, y = math.log(ttl / OPTIMUM), math.log(sightings / 20)
+    return 4 * (x + y) ** 2 + 0.1 * (x - y) ** 2
 
 
 def test_a_valley_across_two_ranges_is_followed(base):
-    """T3: differential evolution comes within 1 % of the least cost, which is at 90 minutes and 20 sightings."""
-    found = asked(base, ranges, (WIDE, "strategies.explicit.sightings=1..400:log"))
-    x = math.log(best_ttl(found) / OPTIMUM)
-    y = math.log(int(found["best"]["values"]["strategies.explicit.sightings"]) / 20)
-    assert (x + y) ** 2 + 0.3 * (x - y) ** 2 < 0.1
+    """T3: over six seeds differential evolution comes within 0.5 % of the least cost on average.
+
+    One dimension after the other gets stuck on the valley's side: without evolution it is 1.5 %.
+    """
+    path = "strategies.explicit.sightings"
+
+    def columns(place):
+        mean = 10 + across(as_duration(place.sets.get(TTL, "10m")) / MINUTE, float(place.sets.get(path, 1)))
+        return {"cost_usd": mean * place.luck.lognormal(0.3)}
+
+    found = [asked(base, columns, (WIDE, f"{path}=1..400:log"), seed=seed) for seed in range(6)]
+    lost = [across(best_ttl(one), int(one["best"]["values"][path])) for one in found]
+    assert sum(lost) / len(lost) < 0.05
 
 
 def steep(slope):
@@ -229,11 +251,34 @@ def test_where_nothing_keeps_a_requirement_the_answer_says_so(base):
 
 
 def test_a_saving_over_the_baseline_can_be_required(base):
-    """The baseline is asked for too, and the saving judged against it."""
+    """The baseline is asked for too, and the saving judged against it, beside another requirement."""
     columns = lambda place: {"cost_usd": 20.0 if place.strategy == "none" else 10 + away(place) ** 2}  # noqa: E731
-    found = asked(base, columns, require=("saving >= 40%",))
+    found = asked(base, columns, require=("p95 <= 1m", "saving >= 40%"))
     assert found["outcome"] == "pass"
-    assert found["requirements"][0]["mean"] == pytest.approx(0.5, abs=0.01)
+    assert found["requirements"][1]["mean"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_verdict_is_on_replications_that_did_not_choose(base):
+    """The search asks for the first forty replications, the verdict for others, as many as the precision takes."""
+    source = Made(base, lucky)
+    found = answer(question_of(base, Asked("explicit", (WIDE,), precision=0.01)), source)
+    firsts = [times[0] for _, times in source.asked]
+    assert firsts == sorted(firsts)
+    assert set(firsts) == {0, 40}
+    assert max(max(times) for _, times in source.asked if times[0] == 0) == 39
+    last = source.asked[-1][1]
+    assert last == list(range(40, 40 + found["fresh"]["replications"]))
+    assert len(last) > 100
+    assert found["fresh"]["reached"] is not bool(warned(found, "the saving is not known to 1 %"))
+
+
+def test_few_answers_in_time_are_warned_of(base):
+    """A share in time below the scenario's target is told where nobody required one, and else judged."""
+    columns = lambda place: {**patient(place), "within_patience": 90}  # noqa: E731
+    assert warned(asked(base, columns), "answers 90.0 % of all requests in time, the scenario wants 95 %")
+    judged = asked(base, columns, require=("within_patience >= 95%",))
+    assert judged["outcome"] == "fail"
+    assert not warned(judged, "the scenario wants")
 
 
 def test_the_front_is_cost_against_latency(base):
@@ -537,6 +582,27 @@ def test_the_closed_forms_optimum_is_met(tmp_path, renew):
     error = (regret["hi"] - regret["lo"]) / 2 / 1.96
     assert abs(regret["mean"]) <= 4 * error + 0.005 * found["best"]["cost_usd"]["mean"]
     assert found["saving"]["lo"] > 0.05
+
+
+@pytest.mark.parametrize(("renew", "law"), [("on_use", sliding_over), ("never", fixed_over)])
+def test_the_closed_form_is_the_least_upkeep(tmp_path, renew, law):
+    """Of 300 TTLs the one whose upkeep of all four manuals is least, in dollars, is the formula's but for rounding."""
+    path = tmp_path / "poisson.toml"
+    path.write_text(POISSON.replace("on_use", renew), encoding="utf-8")
+    scenario = load(path)
+    space = space_of(scenario, "explicit", [f"{TTL}=1m..10h:log"])
+    tariff = Tariff.of(scenario.book, "gemini-2.5-pro", scenario.spec.start_ms, scenario.arms[0].terms, tokens=20_000)
+
+    def upkeep(hours):
+        each = [(rate, law(rate, hours, 24)) for rate in (30, 4 / 3, 4 / 3, 4 / 3)]
+        return sum(
+            rate * (one.creations * float(tariff.creation) + one.hours * float(tariff.storage)) for rate, one in each
+        )
+
+    hours = np.geomspace(1 / 60, 10, 300)
+    least = hours[np.argmin([upkeep(float(one)) for one in hours])]
+    found = formula_of(scenario, space, "gemini-2.5-pro", ("2h",))
+    assert as_duration(found.point[0]) / (60 * MINUTE) == pytest.approx(least, rel=0.04)
 
 
 def test_there_is_no_closed_form_of_other_traffic(base):

@@ -6,9 +6,10 @@ The document ``gcsim.tune/1``, besides what every decision has::
     varied            [{path, values, present}]: what was searched; present is null where the scenario does not set it
     search            {points, replications, heats: [{replications, met, broken, worse}], refused}
     best              {values: {path: value}, sets, same: whether that is the present setting, cost_usd: {mean, lo, hi},
-                      against: {measure, kind, mean, lo, hi}, chosen_on: {mean, lo, hi} of the saving by the replications
-                      that chose it, which flatter it; null where the present setting was not among those tried}
-    present           {cost_usd, against}
+                      against: {measure, kind, mean, lo, hi}, within_patience: {mean, lo, hi}, chosen_on: {mean, lo, hi}
+                      of the saving by the replications that chose it, which flatter it; null where the present setting
+                      was not among those tried}
+    present           {cost_usd, against, within_patience}
     saving            {mean, lo, hi} of the present cost; outcome: saves, costs more, or open
     difference_usd    {mean, lo, hi} a run
     fresh             {first, replications, reached}: those that judge
@@ -27,7 +28,7 @@ Costs are dollars a run; durations are ms.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Source
@@ -38,7 +39,7 @@ from sim.decisions.tuning.formula import formula_of
 from sim.decisions.tuning.front import front_of, shown
 from sim.decisions.tuning.question import REPLICATIONS, Asked, Question, question_of
 from sim.decisions.tuning.racing import FIRST, Heat, race
-from sim.decisions.tuning.refining import as_present, refine
+from sim.decisions.tuning.refining import as_present, beside, refine
 from sim.decisions.tuning.space import Point, Space, design
 from sim.decisions.tuning.suggesting import suggested
 from sim.decisions.tuning.surroundings import bound_by, lines
@@ -146,10 +147,11 @@ def _searched(question: Question, search: Trials, present: Point | None) -> tupl
         left = [search.best(survivors, most)]
     else:
         left, heats = race(search, begin, most, question.asked.precision)
-    evolve = question.asked.method == "race"
-    found = refine(search, left, begin, most, int(luck * 2**53), evolve=evolve)
-    values = list(present_of(search.source.base, space).values())
-    best = as_present(search, found, values, most, question.asked.precision)
+    precision, evolve = question.asked.precision, question.asked.method == "race"
+    how: Any = {"most": most, "precision": precision, "seed": int(luck * 2**53), "evolve": evolve}
+    found = refine(search, left, begin, **how)
+    best = as_present(search, found, list(present_of(search.source.base, space).values()), most, precision)
+    search.meet(beside(search, best), most)  # which shows how the cost lies around it
     told = {
         "points": len(search.points),
         "replications": most,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from sim.report.figures import NONE, Dollars, counted, duration, share
+from sim.report.figures import NONE, Dollars, counted, duration, percent, share
 from sim.report.fine_print import remarks
 from sim.report.tables import FigureTable, Json, empty
 
@@ -96,20 +96,27 @@ def _settings(summary: Json) -> FigureTable:
     """Return the best and the present one, and the closed form's, side by side."""
     best, present, formula = summary["best"], summary["present"], summary["formula"]
     dollars = Dollars(one["cost_usd"]["mean"] for one in (best, present))
-    table = empty("On fresh replications", ["setting", "mean cost", "saves", summary["front"]["against"]])
-    table.add_row("present", _money(dollars, present), "", _measure(present["against"]))
+    table = empty(
+        "On fresh replications", ["setting", "mean cost", "saves", summary["front"]["against"], "in patience %"]
+    )
+    table.add_row("present", _money(dollars, present), "", *_others(present))
     saving = summary["saving"]
     saves = share(saving["mean"], saving["lo"], saving["hi"], digits=2)
-    table.add_row("best", _money(dollars, best), saves, _measure(best["against"]), style="green")
+    table.add_row("best", _money(dollars, best), saves, *_others(best), style="green")
     if "regret_usd" in formula:
         who = f"closed form: {_named(formula['values'])}"
-        table.add_row(who, _money(dollars, formula), "", _measure(formula["against"]))
+        table.add_row(who, _money(dollars, formula), "", *_others(formula))
     return table
 
 
 def _money(dollars: Dollars, setting: Json) -> str:
     cost = setting["cost_usd"]
     return dollars.plus_minus(cost["mean"], cost["lo"], cost["hi"])
+
+
+def _others(setting: Json) -> tuple[str, str]:
+    within = setting["within_patience"]
+    return _measure(setting["against"]), percent(within["mean"], within["lo"], within["hi"])
 
 
 def _measure(found: Json) -> str:

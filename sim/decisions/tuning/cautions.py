@@ -17,6 +17,7 @@ def cautions(question: Question, base: Scenario, search: Trials, document: Json,
         open_ones = [one["text"] for one in document["requirements"] if one["outcome"] != "pass"]
         yield f"on fresh replications the best setting is not shown to keep {', '.join(open_ones)}"
     yield from _bound(document)
+    yield from _impatient(question, base, document)
     yield from _shapes(document)
     if not verdict.reached:
         known = f"{100 * question.asked.precision:.2g} %"
@@ -28,6 +29,17 @@ def cautions(question: Question, base: Scenario, search: Trials, document: Json,
         yield f"{len(search.refused):,} settings are no scenario, since their values exclude each other: left out"
     if base.uncertain:
         yield "what the scenario does not know is taken at its centre"
+
+
+def _impatient(question: Question, base: Scenario, document: Json) -> Iterator[str]:
+    """Yield that fewer answers come in time than the scenario wants, where nobody required any."""
+    share, target = document["best"]["within_patience"]["mean"], base.spec.patience_target
+    required = any(one.measure.startswith("within_patience") for one in question.aim.requirements)
+    if share is not None and share < target and not required:
+        yield (
+            f"the best setting answers {100 * share:.1f} % of all requests in time, the scenario wants "
+            f"{100 * target:.4g} %: see --require 'within_patience >= {100 * target:.4g}%'"
+        )
 
 
 def _bound(document: Json) -> Iterator[str]:

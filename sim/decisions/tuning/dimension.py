@@ -40,9 +40,9 @@ class Dimension(NamedTuple):
     def value(self, share: float) -> str:
         """Return the value at a share of [0, 1] of the way; rounded, so that near ones are the same.
 
-        Durations are rounded to 1 % of themselves and less, numbers to three digits; the ends of a range are exact.
+        Durations are rounded by 1 % of themselves at most, numbers to three digits; the ends of a range are exact.
 
-
+        >>> from sim.experiments.designs import axes_of
         >>> dimension = Dimension("ttl", axes_of(["ttl=1m..24h:log"], SAMPLED)[0])
         >>> dimension.value(0), dimension.value(0.5), dimension.value(0.501), dimension.value(1)
         ('1m', '38m', '38m', '1d')

@@ -55,7 +55,11 @@ def figures_of(trials: Trials, setting: Setting) -> Json:
     cost = trials.evidence(setting, "cost").interval(LEVEL)
     against = trials.evidence(setting, aim.against).interval(LEVEL)
     kind = aim.measures[aim.against].kind
-    return {"cost_usd": _interval(cost), "against": {"measure": aim.against, "kind": kind, **_interval(against)}}
+    return {
+        "cost_usd": _interval(cost),
+        "against": {"measure": aim.against, "kind": kind, **_interval(against)},
+        "within_patience": _interval(trials.evidence(setting, "within_patience").interval(LEVEL)),
+    }
 
 
 def best_of(search: Trials, fresh: Trials, best: Point, present: Point | None) -> Json:

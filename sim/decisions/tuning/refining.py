@@ -10,49 +10,55 @@ from sim.decisions.tuning.space import Point
 from sim.decisions.tuning.trials import Trials
 from sim.workload.sizes import Floats
 
-__all__ = ["as_present", "refine"]
+__all__ = ["as_present", "beside", "refine"]
 
-GENERATIONS = 6  # of an evolution
-_LEAST_POPULATION = 8
+GENERATIONS = 4  # of an evolution
+_POPULATION = 12
 _STEPS = [step / 8 for step in range(9)]  # of the way along a range
 _NEAR = (-1 / 16, -1 / 32, 1 / 32, 1 / 16)  # of the range, from where one is
-_MOVES = 4  # walks beside the best point at most
+_MOVES = 3  # walks beside the best point at most
 _ASKS = 10  # of a search along a line
 _TOLERANCE = 1 / 512  # of the range
 _NEXT_TO_NOTHING = 0.1  # of the precision
 
 
 def refine(
-    trials: Trials, survivors: Sequence[Point], others: Sequence[Point], most: int, seed: int, *, evolve: bool = True
+    trials: Trials,
+    survivors: Sequence[Point],
+    others: Sequence[Point],
+    *,
+    most: int,
+    precision: float,
+    seed: int,
+    evolve: bool = True,
 ) -> Point:
     """Return the best point that is found from the survivors on, after all that is tried beside it.
 
     The mean over the same ``most`` replications is a function without noise (sample average approximation: Shapiro
     2003), so optimisers for such functions serve. Two ranges or more: differential evolution (Storn and Price 1997)
     from the survivors, a generation a batch. Then every dimension by itself through the best point, all in one batch,
-    as long as that moves it. One range: Brent's search between the two neighbours of the best (1973).
+    as long as that gains more than next to nothing. One range: Brent's search (1973) between the best one's neighbours.
     """
     space = trials.space
     best = _start(trials, survivors, most)
     if evolve and len(space.ranges) > 1:
-        best = _evolved(trials, _population(trials, survivors, others, len(space.dimensions)), most, seed)
+        best = _evolved(trials, _population(trials, survivors, others), most, seed)
     for _ in range(_MOVES):
-        around = [best, *_tried_beside(trials, best)]
+        around = [best, *beside(trials, best)]
         trials.meet(around, most)
-        better = trials.best(around, most)
-        if better == best:
+        before, best = best, trials.best(around, most)
+        if _is_next_to_nothing(trials, before, best, precision):
             break
-        best = better
     return _narrowed(trials, best, most) if len(space.ranges) == 1 else best
 
 
 def _start(trials: Trials, survivors: Sequence[Point], most: int) -> Point:
-    few = sorted(survivors, key=trials.mean)[:_LEAST_POPULATION]
+    few = sorted(survivors, key=trials.standing)[:_POPULATION]
     trials.meet(few, most)
     return trials.best(few, most)
 
 
-def _tried_beside(trials: Trials, best: Point) -> Iterable[Point]:
+def beside(trials: Trials, best: Point) -> Iterable[Point]:
     """Return the points that differ from one in one dimension: eighths of its range and some near, or all its list."""
     space = trials.space
     shares = space.shares(best)
@@ -66,11 +72,11 @@ def _tried_beside(trials: Trials, best: Point) -> Iterable[Point]:
     return found
 
 
-def _population(trials: Trials, survivors: Sequence[Point], others: Sequence[Point], dimensions: int) -> list[Point]:
+def _population(trials: Trials, survivors: Sequence[Point], others: Sequence[Point]) -> list[Point]:
     """Return whom an evolution begins with: the cheapest survivors, and where they are few the next that left."""
-    size = max(_LEAST_POPULATION, 2 * dimensions)
-    ranked = [*sorted(survivors, key=trials.mean), *sorted(set(others) - set(survivors), key=trials.standing)]
-    return [point for point in ranked if trials.count(point)][:size]
+    left = sorted((point for point in others if point not in survivors), key=trials.standing)
+    ranked = [*sorted(survivors, key=trials.standing), *left]
+    return [point for point in ranked if trials.count(point)][:_POPULATION]
 
 
 def _evolved(trials: Trials, population: Sequence[Point], most: int, seed: int) -> Point:
@@ -111,11 +117,16 @@ def as_present(trials: Trials, best: Point, present: Sequence[str | None], most:
             continue
         kept = trials.space.beside(best, number, value)
         trials.meet([kept], most)
-        if trials.count(kept) < trials.count(best) or trials.standing(kept)[:2] > trials.standing(best)[:2]:
-            continue
-        if trials.mean(kept) - trials.mean(best) <= _NEXT_TO_NOTHING * precision * trials.mean(best):
+        if trials.count(kept) and _is_next_to_nothing(trials, kept, best, precision):
             best = kept
     return best
+
+
+def _is_next_to_nothing(trials: Trials, before: Point, after: Point, precision: float) -> bool:
+    """Return whether a point keeps what another does, and gains less than a tenth of the precision on it."""
+    if trials.standing(before)[:2] > trials.standing(after)[:2]:
+        return False
+    return trials.mean(before) - trials.mean(after) <= _NEXT_TO_NOTHING * precision * trials.mean(after)
 
 
 def _narrowed(trials: Trials, best: Point, most: int) -> Point:

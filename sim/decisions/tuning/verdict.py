@@ -13,7 +13,7 @@ from sim.verdicts import Judgement, judge
 
 __all__ = ["MOST", "Verdict", "judged"]
 
-MOST = 1_000  # fresh replications
+MOST = 400  # fresh replications
 
 
 class Verdict(NamedTuple):
