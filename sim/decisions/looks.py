@@ -9,8 +9,8 @@ __all__ = ["FIRST", "RULE", "looks", "spent"]
 FIRST = ENOUGH  # replications at the first look
 _PART = 0.25  # of the error that is left
 RULE = (
-    f"looks at {FIRST}, {2 * FIRST}, {4 * FIRST}, ... replications, each of which spends a quarter of the error that is "
-    "left (preassigned portions, Slud and Wei 1982; Bonferroni's inequality in place of a joint law of the looks)"
+    f"looks at {FIRST}, {2 * FIRST}, {4 * FIRST}, ... replications, each of which spends a quarter of the error that "
+    "is left (preassigned portions, Slud and Wei 1982; Bonferroni's inequality in place of a joint law of the looks)"
 )
 
 
@@ -31,8 +31,8 @@ def spent(error: float, look: int) -> float:
 
     Who looks again and again at 95 % intervals until one pleases finds such a one more than once in twenty. Here every
     interval of every look holds at once with a chance of at least ``1 - error``, since the shares of all looks sum to
-    the error, and with the intervals every verdict holds, whichever look comes to it. These are the preassigned portions
-    of Slud and Wei (1982, *Two-sample repeated significance tests based on the modified Wilcoxon statistic*), with
+    the error, and with the intervals every verdict holds, whichever look comes to it. These are the preassigned
+    portions of Slud and Wei (1982, *Two-sample repeated significance tests based on the modified Wilcoxon statistic*), with
     Bonferroni's inequality in place of their joint normal law, which bills do not have. Neither looks nor shares depend
     on the ceiling, so whoever raises it after an undecided verdict goes on with the same test, and its error stays.
 
