@@ -32,9 +32,9 @@ def spent(error: float, look: int) -> float:
     Who looks again and again at 95 % intervals until one pleases finds such a one more than once in twenty. Here every
     interval of every look holds at once with a chance of at least ``1 - error``, since the shares of all looks sum to
     the error, and with the intervals every verdict holds, whichever look comes to it. These are the preassigned
-    portions of Slud and Wei (1982, *Two-sample repeated significance tests based on the modified Wilcoxon statistic*), with
-    Bonferroni's inequality in place of their joint normal law, which bills do not have. Neither looks nor shares depend
-    on the ceiling, so whoever raises it after an undecided verdict goes on with the same test, and its error stays.
+    portions of Slud and Wei (1982, *Two-sample repeated significance tests based on the modified Wilcoxon statistic*),
+    with Bonferroni's inequality in place of their joint normal law, which bills do not have. Neither looks nor shares
+    depend on the ceiling: whoever raises it after an undecided verdict goes on with the same test, and its error stays.
 
     Measured at 95 %, the truth a millionth beyond the limit, false passes of 1,000 validations: of a normal mean cost
     with looks up to 800 replications 10, of a lognormal(1) one 14, of a saving of lognormal(1) bills up to 200 7.
