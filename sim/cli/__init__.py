@@ -15,6 +15,7 @@ import typer
 
 from sim.cli.advise import advise
 from sim.cli.break_even import break_even
+from sim.cli.capacity import capacity
 from sim.cli.console import fail
 from sim.cli.price import price
 from sim.cli.prices import prices
@@ -22,8 +23,10 @@ from sim.cli.rate import rate
 from sim.cli.replay import replay
 from sim.cli.run import run
 from sim.cli.sensitivity import sensitivity
+from sim.cli.show import show
 from sim.cli.sweep import sweep
 from sim.cli.trace import trace
+from sim.cli.tune import tune
 from sim.cli.uncertainty import uncertainty
 from sim.cli.validate import validate
 from sim.errors import SimError
@@ -34,11 +37,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "replay": replay,
     "sweep": sweep,
+    "capacity": capacity,
     "sensitivity": sensitivity,
     "break-even": break_even,
     "advise": advise,
+    "tune": tune,
     "uncertainty": uncertainty,
     "validate": validate,
+    "show": show,
     "rate": rate,
     "price": price,
     "prices": prices,
