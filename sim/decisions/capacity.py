@@ -129,7 +129,7 @@ def capacity(  # noqa: PLR0913 - as many as a question has parts
         Usage tiers instead of the scenario's own: ``"free"``, 1, 2, 3.
     load
         A range ``LO..HI`` of the scenario's key ``load``; by default 64 times its own, up and down, as far as a
-        replication expects half a million requests at most.
+        replication expects a quarter of a million requests at most.
     resolution
         By what share a load is at most above the one before.
     replications

@@ -17,8 +17,8 @@ falsely that one must pass falsely, so that several requirements need no correct
 intersection-union test). Each is judged as :func:`sim.verdicts.judge` judges one: by a two-sided interval of the
 sequence's level, of whose error a half is at the end that matters, and the rest is for skewed bills.
 
-Loads are simulated on common random numbers, and a test looks at its first ``PILOT`` replications alone first: where
-their 99 % interval breaks a limit it ends there, which can only make the capacity smaller.
+Loads are simulated on common random numbers, and a test looks at its first 10 and 30 replications alone first: where a
+99 % interval breaks a limit it ends there, which can only make the capacity smaller.
 
 All that supposes that what is met at a load is met at smaller ones. A share of hits or a saving may grow with the load;
 so every doubling below the scenario's own load is in the pilot, and it climbs above a load that fails as long as all
@@ -37,7 +37,8 @@ from sim.verdicts import Evidence, Requirement, Verdict, judge
 __all__ = ["PILOT", "Knee", "Look", "Plan", "Search", "Seen", "Wish", "knee"]
 
 PILOT = 10  # replications: as many as can tell that nothing is random
-_HOPELESS = 0.99  # level at which a test ends early
+_EARLY = (PILOT, 30)  # replications after which a test may end
+_HOPELESS = 0.99  # level at which it does
 
 Stage = Literal["pilot", "test"]
 
@@ -123,12 +124,15 @@ def _ascent(
 
 def _test(plan: Plan, step: int, level: float) -> Generator[list[Wish], list[Seen], Look]:
     """Judge a load by all replications, unless the first of them tell that it is hopeless or that nothing is random."""
-    times = range(min(PILOT, plan.replications))
-    (seen,) = yield [Wish(step, times)]
-    early = _verdicts(plan, seen, _HOPELESS, least=2)
-    if seen.least > 1 and any(verdict.outcome == "fail" for verdict in early):
-        return Look(step, "test", _HOPELESS, False, early, times)
-    if seen.least > 1:
+    for count in _EARLY:
+        times = range(count)
+        (seen,) = yield [Wish(step, times)]
+        if seen.least == 1:
+            break
+        early = _verdicts(plan, seen, _HOPELESS, least=2)
+        if any(verdict.outcome == "fail" for verdict in early):
+            return Look(step, "test", _HOPELESS, False, early, times)
+    else:
         times = range(plan.replications)
         (seen,) = yield [Wish(step, times)]
     verdicts = _verdicts(plan, seen, level)
@@ -195,13 +199,13 @@ def _shrunk(mean: float, end: float, replications: int) -> float:
 
 
 def _better(plan: Plan, looks: Sequence[Look]) -> bool:
-    """Tell whether all that fails at the last load comes nearer to its limit, so fast that it could get there."""
+    """Tell whether all that fails at the last load could reach its limit if each doubling gained twice as much."""
     if len(looks) < 2:
         return False
     before, after = looks
     left = (plan.loads.hi - after.step) / (after.step - before.step)
     return all(
-        _gain(verdict, one.interval) * left >= abs(float(verdict.requirement.limit) - verdict.interval.mean)
+        _gain(verdict, one.interval) * (2**left - 1) >= abs(float(verdict.requirement.limit) - verdict.interval.mean)
         for one, verdict in zip(before.verdicts, after.verdicts, strict=True)
         if not _seems(verdict, plan.replications)
     )

@@ -10,7 +10,7 @@ __all__ = ["RESOLUTION", "Loads", "loads_between", "setting", "usual_loads"]
 
 RESOLUTION = 0.05  # by what a load is at most above the one before, as a share of that
 SPAN = 64  # how many times the scenario's own load the usual range goes up and down
-MOST_REQUESTS = 500_000  # expected in a replication at the top of the usual range,
+MOST_REQUESTS = 250_000  # expected in a replication at the top of the usual range,
 FEWEST_REQUESTS = 5  # and at its bottom: with fewer a replication in a hundred has none to wait for an answer
 _DIGITS = 5
 
@@ -79,7 +79,7 @@ def usual_loads(own: float, requests: float, resolution: float, reach: float = 0
     >>> usual_loads(1.0, 1_000.0, 0.05)
     Loads(own=1.0, steps=15, lo=-90, hi=90, ended='range')
     >>> usual_loads(1.0, 100_000.0, 0.05)[3:]
-    (34, 'requests')
+    (19, 'requests')
     """
     steps = _steps(resolution)
     wanted, possible = max(SPAN * own, reach), own * max(2.0, MOST_REQUESTS / requests)

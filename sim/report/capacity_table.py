@@ -217,7 +217,7 @@ def _reading(summary: Json) -> str:
         "" if loads["ended"] == "range" else f", as more would be above {loads['requests']:,} requests a replication"
     )
     return (
-        f"{summary['method']} Tests have {summary['replications']} replications, or the first {summary['pilot']} where "
+        f"{summary['method']} Tests have {summary['replications']} replications, or the first 10 or 30 where "
         f"those are hopeless or nothing is random; loads without an outcome are the pilot's, {summary['pilot']} "
         f"replications each. Cost and p95 have 95 % intervals, requirements those of their test. Loads are "
         f"{summary['step']:.1%} apart, from {_load(loads['lo'])} to {_load(loads['hi'])}{ended}. Green: the capacity."
