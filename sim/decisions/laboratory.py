@@ -58,6 +58,23 @@ class Found:
         return [row for row in rows if row["stream"] == stream]
 
 
+class _Rows(Mapping[Pairing, Sequence[Row]]):
+    """Rows that are read where they are looked at: those of thousands of settings at once would fill the memory."""
+
+    def __init__(self, cells: Cells, keys: Mapping[Pairing, Sequence[str]]) -> None:
+        self._cells, self._keys = cells, keys
+
+    def __getitem__(self, pairing: Pairing) -> list[Row]:
+        every = (values for key in self._keys[pairing] for values in self._cells.rows(key))
+        return [dict(zip(COLUMNS, values, strict=True)) for values in every]
+
+    def __iter__(self) -> Iterator[Pairing]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
 class Source(Protocol):
     """What gives cells: the simulator, or in a test a function whose answer is known."""
 
@@ -177,13 +194,10 @@ class Laboratory:
         return [task for task in tasks if ask.strategies is None or task.pair.arm.name in ask.strategies]
 
     def _found(self, ask: Ask, tasks: Sequence[Task], times: Sequence[int]) -> Found:
-        rows: dict[Pairing, list[Row]] = {}
-        for task in tasks:
-            own = rows.setdefault((task.pair.arm.name, task.pair.model), [])
-            for replication in times:
-                for values in self._cells.rows(cell_key(task.identity, replication)):
-                    own.append(dict(zip(COLUMNS, values, strict=True)))
-        return Found(scenario=self._setting(ask.sets).scenario, rows=rows)
+        keys = {
+            (task.pair.arm.name, task.pair.model): [cell_key(task.identity, time) for time in times] for task in tasks
+        }
+        return Found(scenario=self._setting(ask.sets).scenario, rows=_Rows(self._cells, keys))
 
     def _compute(self, cells: Sequence[tuple[Task, int]]) -> None:
         """Compute and save the cells of tasks and replications that are not there yet."""

@@ -96,6 +96,7 @@ class Bench:
         self._study = study
         self._last: _Realised | None = None  # one object: a worker may have several threads
         self._shared = [_shared(group) for group in study.groups]
+        self._large = [is_large(group.tasks[0].pair) for group in study.groups]
 
     def cells(self, item: Item) -> Iterator[Done]:
         """Yield the cells of an item; one that fails says why, and the others go on."""
@@ -113,8 +114,8 @@ class Bench:
         return cell_key(self._task(item, member)[0].identity, item.replication)
 
     def _comes_in_pieces(self, item: Item, member: int) -> bool:
-        pair = self._task(item, member)[0].pair
-        return self._study.engine == "fast" and is_large(pair) and fits_in_pieces(pair)
+        large = self._study.engine == "fast" and self._large[item.group]
+        return large and fits_in_pieces(self._task(item, member)[0].pair)
 
     def _in_pieces(self, item: Item, members: list[int]) -> Iterator[Done]:
         """Yield the cells of members of a large group, in step; each on its own where one of them fails."""
@@ -150,7 +151,8 @@ class Bench:
         found = self._realised(item.group, item.replication)
         survey(scenario, [(found.trace, [task.pair])])
         ledger = self._ledger(task, found, witness=is_witnessed(self._key(item, member)))
-        return kept(measure(ledger, found.trace, task.pair, scenario.book, item.replication), task.pair)
+        cell = measure(ledger, found.trace, task.pair, scenario.book, item.replication)
+        return kept(cell, task.pair) if self._large[item.group] else cell
 
     def _ledger(self, task: Task, found: _Realised, *, witness: bool) -> Ledger:
         """Return the ledger of a task; where only prices differ from one that was played already, it is that one's."""

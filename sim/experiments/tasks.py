@@ -3,6 +3,7 @@
 import hashlib
 import platform
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -73,7 +74,7 @@ def identity_of(scenario: Scenario, pair: Pair, seed: int, recorded: str) -> str
     arm, spec = pair.arm, pair.arm.spec
     parts = (
         (arm.name, pair.model, spec.close, recorded, str(seed)),
-        (scenario.book.digest, code_digest(), version("numpy"), scenario.spec.time_zone.key),
+        (scenario.book.digest, code_digest(), _versions()["numpy"], scenario.spec.time_zone.key),
         (arm.strategy, spec.workload, spec.replay, spec.client, spec.project, arm.service, arm.terms),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -100,5 +101,6 @@ def origin_of(base: Scenario, records: Records) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1)  # a file of each is read, and every task of a study asks
 def _versions() -> Mapping[str, str]:
     return {name: version(name) for name in ("numpy", "scipy")}
