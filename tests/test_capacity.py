@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 
 import sim
 from sim.cli import app
-from sim.decisions.capacity import Asked, answer, capacity, question_of
+from sim.decisions.capacity import answer, capacity
 from sim.decisions.growth import Growth, Reach, growth_of, least_tier
 from sim.decisions.knee import Plan, Seen, knee
+from sim.decisions.load_question import Asked, question_of
 from sim.decisions.loads import Loads, loads_between, usual_loads
 from sim.document import parse
 from sim.errors import InputError
