@@ -9,6 +9,7 @@
 
 from sim.billing import rate
 from sim.decisions.advise import advise
+from sim.decisions.break_even import break_even
 from sim.decisions.capacity import capacity
 from sim.decisions.finding import Finding
 from sim.decisions.sensitivity import sensitivity
@@ -24,6 +25,7 @@ from sim.experiments.summary import summarise
 from sim.experiments.sweep import sweep
 from sim.ledger import Ledger
 from sim.providers import load_book
+from sim.report.documents import show
 from sim.scenario import Scenario, load
 from sim.trace import Trace
 
@@ -36,6 +38,7 @@ __all__ = [
     "SimError",
     "Trace",
     "advise",
+    "break_even",
     "capacity",
     "load",
     "load_book",
@@ -44,6 +47,7 @@ __all__ = [
     "replay",
     "run",
     "sensitivity",
+    "show",
     "simulate",
     "summarise",
     "sweep",

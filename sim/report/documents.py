@@ -69,7 +69,11 @@ def read_document(path: Path) -> dict[str, Any]:
     return found
 
 
-def show(document: Mapping[str, Any], width: int = 120) -> None:
-    """Print a document as its command does: for scripts, with ``summarise(result)`` or the summary of a finding."""
+def show(document: Mapping[str, Any], *, assumptions: bool = True, width: int = 120) -> None:
+    """Print a document as its command does: for scripts, with ``summarise(result)`` or the summary of a finding.
+
+    A script that shows several of one scenario may leave out the list of ``assumptions``, which are the same.
+    """
+    document = {**document, "assumptions": document.get("assumptions") if assumptions else []}
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     console.print(*report_of(document), sep="\n")
