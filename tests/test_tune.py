@@ -192,6 +192,8 @@ def test_an_optimum_at_an_end_is_warned_of(base, slope, end):
     assert found["lines"][0]["end"] == end
     assert warned(found, f"the best ttl is the {end} end of what was tried: widen its range")
     assert not warned(asked(base, tilted(1.0, "normal")), "widen")
+    level = asked(base, steep(slope * 1e-3))  # 0.7 % over all of the range: flat, and no end is worth a word
+    assert (level["lines"][0]["flat"], level["lines"][0]["end"]) == (True, None)
 
 
 def test_an_end_that_nothing_is_beyond_is_not_warned_of(base):
@@ -211,6 +213,7 @@ def test_a_flat_optimum_is_warned_of(base, curvature, flat):
     found = asked(base, tilted(curvature, "normal"))
     assert found["lines"][0]["flat"] is flat
     assert bool(warned(found, "the optimum is flat: to within 1 % or luck")) is flat
+    assert not warned(found, "widen")
     low, high = (as_duration(end) / MINUTE for end in found["lines"][0]["as_good"])
     assert low <= best_ttl(found) <= high
     reach = math.sqrt(0.01 * 10.3 / curvature)
@@ -609,7 +612,7 @@ def test_there_is_no_closed_form_of_other_traffic(base):
     """The document says why: here callers are Poisson, so there is one; of lists alone there is none."""
     assert "regret_usd" in asked(base, tilted(1.0, "normal"))["formula"]
     assert asked(base, lists, MIXED[1:])["formula"] == {
-        "text": "no closed form: it is of a range of the ttl, under made traffic"
+        "text": "no closed form: there is one of a range of the ttl only, under traffic that is made"
     }
 
 

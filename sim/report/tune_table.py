@@ -99,6 +99,9 @@ def _settings(summary: Json) -> FigureTable:
     table = empty(
         "On fresh replications", ["setting", "mean cost", "saves", summary["front"]["against"], "in patience %"]
     )
+    if best["same"]:
+        table.add_row("present, the best", _money(dollars, best), "", *_others(best), style="green")
+        return table
     table.add_row("present", _money(dollars, present), "", *_others(present))
     saving = summary["saving"]
     saves = share(saving["mean"], saving["lo"], saving["hi"], digits=2)

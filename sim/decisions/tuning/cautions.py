@@ -27,8 +27,6 @@ def cautions(question: Question, base: Scenario, search: Trials, document: Json,
     yield from question.space.left_out
     if search.refused:
         yield f"{len(search.refused):,} settings are no scenario, since their values exclude each other: left out"
-    if base.uncertain:
-        yield "what the scenario does not know is taken at its centre"
 
 
 def _impatient(question: Question, base: Scenario, document: Json) -> Iterator[str]:

@@ -103,7 +103,7 @@ def _unfit(arm: Arm, space: Space, best: Point) -> str | None:
         return f"there is none of kind {arm.strategy.kind}"
     ttl = [one for one in space.dimensions if one.key == "ttl" and one.span is not None]
     if not ttl or arm.spec.replay is not None:
-        return "it is of a range of the ttl, under made traffic"
+        return "there is one of a range of the ttl only, under traffic that is made"
     renew = [text for one, text in zip(space.dimensions, best, strict=True) if one.key == "renew"]
     if strategy.renew.margin is not None and not renew:
         return "caches are renewed by a margin"

@@ -20,7 +20,7 @@ class Line(NamedTuple):
     tried: list[tuple[str, Interval]]  # value, and what it costs more than the best, dollars; in the order of values
     as_good: list[str]  # the values around the best that cost as little, to within the precision or to within luck
     flat: bool
-    end: str | None  # "lower" or "upper" where the best is an end of the range, and more than that is possible
+    end: str | None  # "lower" or "upper" where the best is an end of a range that is not flat, and could be widened
 
 
 class Bound(NamedTuple):
@@ -52,7 +52,7 @@ def _line(trials: Trials, best: Point, number: int, most: int, precision: float)
         good = _run_around(ordered, good, best)
     values = [point[number] for point in good]
     flat = _is_flat(dimension, values)
-    end = None if dimension.span is None else _end(trials, best, number, values)
+    end = None if flat or dimension.span is None else _end(trials, best, number)
     return Line(dimension.path, [(point[number], excess[point]) for point in ordered], values, flat, end)
 
 
@@ -87,12 +87,12 @@ def _is_flat(dimension: Dimension, as_good: Sequence[str]) -> bool:
     return _place(dimension, as_good[-1]) - _place(dimension, as_good[0]) >= FLAT
 
 
-def _end(trials: Trials, best: Point, number: int, as_good: Sequence[str]) -> str | None:
-    """Return at which end of its range the best value is, if the scenario would take more and the cost is not level."""
+def _end(trials: Trials, best: Point, number: int) -> str | None:
+    """Return at which end of its range the best value is, if the scenario would take more."""
     dimension = trials.space.dimensions[number]
     here = _place(dimension, best[number])
     side = 0 if here <= _AT_END else 1 if here >= 1 - _AT_END else None
-    if side is None or _place(dimension, as_good[-1]) - _place(dimension, as_good[0]) >= 1 - _AT_END:
+    if side is None:
         return None
     past = dimension.beyond(side)
     if past is None or not trials.space.allowed(trials.source.base, trials.space.beside(best, number, past)):
