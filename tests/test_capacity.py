@@ -377,7 +377,25 @@ def test_twice_the_traffic_is_half_of_the_multiplier(tmp_path):
     assert once["binds"]["by"] == "own concurrency"
 
 
-MEAN_S, PATIENCE_S = 10.0, 5.0  # of a service; of a caller, for the queue alone
+WIDTHS = {"requests_per_minute": 5, "tokens_per_minute": 1_000}
+
+
+def test_limits_twice_as_wide_take_no_load_away(tmp_path):
+    """Metamorphic, on the same luck: calls a minute and tokens a minute; the limit that is in the way has its name."""
+    limits = {"require": ["p95 <= 45s"], "load": "0.5..8", "resolution": 0.4, "workers": 1}
+    few, many = (
+        capacity(
+            queue(tmp_path, rate=200, concurrency=64),
+            sets=['horizon="10m"', *(f"project.limits.{name}={width * factor}" for name, width in WIDTHS.items())],
+            **limits,
+        ).summary["capacities"][0]
+        for factor in (1, 2)
+    )
+    assert few["binds"]["by"] == "requests_per_minute"
+    assert few["capacity"] < many["capacity"]
+
+
+MEAN_S = 10.0  # of a service
 
 
 @pytest.mark.slow
