@@ -1,5 +1,6 @@
 """Tuning: the best parameters are found where they are known, and what they save is no luck of the search."""
 
+import io
 import json
 import math
 import signal
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy.stats import binom
 from sources import Made
 from sweeps import SMALL, small
@@ -29,6 +31,7 @@ from sim.decisions.tuning.trials import Trials
 from sim.decisions.tuning.tunable import TUNABLE, present_of, space_of
 from sim.errors import InputError
 from sim.experiments.designs import axes_of
+from sim.report.tune_table import tune_report
 from sim.scenario import load
 from sim.strategies import STRATEGIES
 from sim.units import MINUTE, as_duration
@@ -220,11 +223,14 @@ def test_a_flat_optimum_is_warned_of(base, curvature, flat):
     assert all(abs(math.log(ttl / best_ttl(found))) < reach + 0.5 for ttl in (low, high))
 
 
+def waiting(place):
+    """Latencies of 4 s at 10 minutes, 1 s more for each factor e."""
+    return {"latency_p95_s": (4 + away(place, 10)) * (1 + 0.02 * place.luck.normal("latency"))}
+
+
 def patient(place):
-    """Bills that fall with the TTL while latencies rise: 2 s at 10 minutes, 1 s more for each factor e."""
-    x = away(place, 10)
-    noise = 1 + 0.02 * place.luck.normal("latency")
-    return {"cost_usd": (20 - 2 * x) * place.luck.lognormal(0.2), "latency_p95_s": (4 + x) * noise}
+    """Bills that fall with the TTL while latencies rise."""
+    return {"cost_usd": (20 - 2 * away(place, 10)) * place.luck.lognormal(0.2), **waiting(place)}
 
 
 def test_the_least_cost_that_keeps_a_requirement_is_found(base):
@@ -504,6 +510,41 @@ def test_the_command_prints_the_answer_first(tmp_path, capsys):
     assert document["schema"] == "gcsim.tune/1"
     found = tune(small(tmp_path), strategy="explicit", vary=QUICK, replications=10, workers=1)
     assert found.summary == document
+
+
+HEAD = {"scenario": "small", "question": "?", "seed": 1, "book": "google", "assumptions": []}
+
+
+def printed(document):
+    console = Console(width=120, file=io.StringIO())
+    console.print(*tune_report({**HEAD, **document}), sep="\n")
+    return console.file.getvalue()
+
+
+def test_a_front_is_printed_and_drawn(base):
+    """Each of its points has a row and a mark, at the corner that it must be in; the requirement has its verdict."""
+    text = printed(asked(base, patient, require=("p95 <= 6s",)))
+    lines = text.splitlines()
+    assert "Front: less p95 for more money" in text
+    drawn = [line for line in lines if " |" in line]
+    assert len(drawn) == 10
+    assert drawn[0].split("|")[1].startswith("a")
+    assert all(any(mark in line.split("|")[1] for line in drawn) for mark in "abc")
+    assert any("p95 <= 6s" in line and "pass" in line for line in lines)
+    assert lines[0].startswith("explicit: ttl 1h")
+    assert " saves " in lines[0]
+
+
+def test_the_answer_fits_what_was_found(base):
+    """To keep the present setting, luck that may be, and a requirement that costs more are told as such."""
+    level = printed(asked(base, lambda place: {"cost_usd": 10 * place.luck.lognormal(0.3)}))
+    assert level.startswith("explicit: keep ttl 10m: nothing tried is worth a change.")
+    assert "present, the best" in level
+    luck = [printed(asked(base, lucky, seed=seed)) for seed in range(4)]
+    assert any("which may be luck" in text for text in luck)
+    dearer = printed(asked(base, lambda place: {**steep(1.0)(place), **waiting(place)}, require=("p95 <= 3s",)))
+    assert "costs" in dearer.splitlines()[0]
+    assert "The present one does not count" in dearer
 
 
 def test_a_requirement_that_is_not_kept_leaves_with_1(tmp_path, capsys):

@@ -1,17 +1,17 @@
 """A tuning for the terminal: what to set and what it saves, in a sentence; then how sure that is, and what it costs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from string import ascii_lowercase
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from sim.report.figures import NONE, Dollars, counted, duration, percent, share
 from sim.report.fine_print import remarks
+from sim.report.scatter import Place, scatter
 from sim.report.tables import FigureTable, Json, empty
 
 __all__ = ["tune_report"]
-
-_WIDE, _HIGH = 64, 10  # characters of the plot
 
 
 def tune_report(summary: Json) -> Iterator[RenderableType]:
@@ -156,46 +156,18 @@ def _front(summary: Json) -> Iterator[RenderableType]:
     title = f"Front: {'more' if front['more'] else 'less'} {front['against']} for more money"
     columns = ["", *map(_key, differ), "mean cost", front["against"], *required]
     table = empty(title, columns, keys=1 + len(differ))
-    for name, one in zip(_names(len(points)), points, strict=True):
+    for name, one in zip(ascii_lowercase, points, strict=False):
         values = [one["values"][path] for path in differ]
         outcome = [one["outcome"]] if required else []
         mark = "green" if one["best"] else None
         table.add_row(name, *values, _money(dollars, one), _measure(one["against"]), *outcome, style=mark)
     yield table
-    yield Text(_plot(points, dollars, front))
-
-
-def _names(count: int) -> str:
-    return "abcdefghijklmnopqrstuvwxyz"[:count]
-
-
-def _plot(points: Sequence[Json], dollars: Dollars, front: Json) -> str:
-    """Return the front as characters: cost to the right, the measure upward."""
-    there = [(name, one) for name, one in zip(_names(len(points)), points, strict=True) if _drawn(one)]
-    if len(there) < 2:
-        return ""
-    across = [one["cost_usd"]["mean"] for _, one in there]
-    upward = [one["against"]["mean"] for _, one in there]
-    rows = [[" "] * _WIDE for _ in range(_HIGH)]
-    for (name, _), x, y in zip(there, across, upward, strict=True):
-        rows[_HIGH - 1 - _cell(y, upward, _HIGH)][_cell(x, across, _WIDE)] = name
-    label = _FIGURES[front["kind"]]
-    high, low = (label(end, None, None) for end in (max(upward), min(upward)))
-    margin = max(len(high), len(low))
-    sides = [high, *[""] * (_HIGH - 2), low]
-    lines = [f"  {side:>{margin}} |{''.join(row).rstrip()}" for side, row in zip(sides, rows, strict=True)]
-    left, right = (dollars.text(end) for end in (min(across), max(across)))
-    foot = f"  {'':>{margin}} +{'-' * _WIDE}\n  {'':>{margin}}  {left}{right:>{_WIDE - len(left)}}"
-    return "\n".join([*lines, foot])
-
-
-def _drawn(one: Json) -> bool:
-    return one["cost_usd"]["mean"] is not None and one["against"]["mean"] is not None
-
-
-def _cell(value: float, values: Sequence[float], cells: int) -> int:
-    low, high = min(values), max(values)
-    return 0 if high == low else round((value - low) / (high - low) * (cells - 1))
+    places = [
+        Place(name, one["cost_usd"]["mean"], one["against"]["mean"])
+        for name, one in zip(ascii_lowercase, points, strict=False)
+        if one["against"]["mean"] is not None
+    ]
+    yield Text(scatter(places, dollars.text, lambda value: _FIGURES[front["kind"]](value, None, None)))
 
 
 def _reading(summary: Json) -> str:
