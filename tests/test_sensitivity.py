@@ -2,7 +2,10 @@
 
 import json
 import math
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -280,6 +283,15 @@ def test_scenarios_have_something_usual_to_vary(name):
         sim.load(name, sets=inputs.sets(at))
 
 
+def test_the_patience_target_may_be_varied_though_no_scenario_is_unsure_of_it(base):
+    """What a target costs is a question, so it is an input where it is asked for."""
+    inputs = inputs_of(base, ["patience_target=0.5..0.9", "load=1..2:lin"])
+    assert inputs.sets([0.25, 1.0]) == ("patience_target=0.6", "load=2")
+    for wrong in ("patience_target=0.5..1.5", "patience_target=0.9..0.5"):
+        with pytest.raises(InputError, match="--vary patience_target"):
+            inputs_of(base, [wrong])
+
+
 def test_members_of_a_joint_law_move_together(base):
     """A share of a turnaround is drawn with the others, which are at their means where only one is varied."""
     texts = [f"service.batch.turnaround.components[{n}].weight=dirichlet({a})" for n, a in enumerate((12, 7.4, 0.6))]
@@ -354,6 +366,20 @@ def test_bad_commands_leave_with_two_and_write_nothing(tmp_path, capsys):
     assert "--rows" in told
     assert "not something to vary" in told
     assert not list((tmp_path / "out").glob("*/*"))
+
+
+def test_the_script_that_a_user_copies_runs(tmp_path):
+    """It has under 40 lines, and prints three inputs and where two strategies cost the same."""
+    script = Path(__file__).parents[1] / "scenarios" / "ttl_sensitivity.py"
+    copied = tmp_path / "my_ttl.py"
+    copied.write_bytes(script.read_bytes())
+    assert len(copied.read_text().splitlines()) < 40
+    left = subprocess.run([sys.executable, copied], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (left.returncode, left.stderr) == (0, "")
+    lines = left.stdout.splitlines()
+    assert [line.partition(":")[0].rpartition(".")[2] for line in lines[:3]] == ["ttl", "rate", "storage"]
+    assert lines[3].startswith("explicit ")
+    assert any(line.startswith("explicit = implicit at a rate of ") for line in lines[4:])
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from sim.decisions.usual import usual
 from sim.errors import InputError, Problem
 from sim.experiments.designs import items
 from sim.scenario import Scenario, read_scenario
+from sim.scenario.distributions import NotALaw, law_of
 from sim.scenario.families import LAWS
 from sim.scenario.uncertain import Uncertain, drawn
 from sim.workload.sizes import Floats
@@ -25,6 +26,7 @@ TAIL = 0.05  # of a law that no range bounds, left out at each end where its end
 
 _RANGE = re.compile(r"(?P<lo>[^(),]+?)\.\.(?P<hi>[^:(),]+)(?::(?P<scale>[^:]*))?")
 _CALL = re.compile(r"[A-Za-z_]\w*\s*\(.*\)", re.DOTALL)
+_TARGET = "patience_target="
 _CLOSED = {"uniform", "loguniform", "choice"}
 
 Origin: TypeAlias = Literal["given", "scenario", "derived"]
@@ -128,7 +130,8 @@ def _given(base: Scenario, texts: Sequence[str], flag: str) -> Inputs:
         raise InputError(problems)
     sets = [f"{path}={law}" for path, law in laws.items()]
     try:
-        found = {one.path: one for one in _read(base, sets) if one.path in laws}
+        found = {one.path: one for one in _read(base, [one for one in sets if not one.startswith(_TARGET)])}
+        found |= {path: _target(path, law) for path, law in laws.items() if path == _TARGET.rstrip("=")}
     except InputError as error:
         raise InputError([_renamed(problem, sets, texts, flag) for problem in error.problems]) from None
     if missing := [text for path, text in zip(laws, texts, strict=True) if path not in found]:
@@ -136,6 +139,14 @@ def _given(base: Scenario, texts: Sequence[str], flag: str) -> Inputs:
     inputs = Inputs(tuple(found[path] for path in laws), tuple(texts), "given")
     _try_ends(base, inputs, flag)
     return inputs
+
+
+def _target(path: str, law: str) -> Uncertain:
+    """Return the patience target as an input: no scenario is unsure of its own, but one may ask what it costs."""
+    try:
+        return Uncertain(path, law, law_of(law), (path,))
+    except NotALaw as error:
+        raise InputError([Problem(f"--set {path}={law}", 0, path, error.what, error.allowed, law)]) from None
 
 
 def _law(values: str, text: str, flag: str, problems: list[Problem]) -> str:
