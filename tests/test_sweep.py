@@ -22,6 +22,7 @@ from sim.experiments.items import cell_key
 from sim.experiments.plan import items_of
 from sim.experiments.rows import rows
 from sim.experiments.sweep import sweep
+from sim.report.sweep_table import sweep_report
 
 COMMAND = """
 import sys
@@ -60,7 +61,7 @@ def test_each_setting_gives_what_a_run_of_it_gives_to_the_last_digit(tmp_path):
 
 
 def test_the_summary_restates_the_rows(tmp_path):
-    """Means, paired differences and ratios of a setting are those of its run's own summary."""
+    """Means, paired differences, ratios and warnings of a setting are those of its run's own summary."""
     path = small(tmp_path)
     found = sweep(path, VARY, replications=3)
     for setting in found.summary["settings"]:
@@ -77,9 +78,8 @@ def test_the_summary_restates_the_rows(tmp_path):
         assert setting["cheapest"] == {name: run["cheapest"][name] for name in ("strategy", "model")}
         told = [*found.summary["assumptions"], *setting["assumptions"]]
         assert sorted(map(str, told)) == sorted(map(str, run["assumptions"]))
-        of_statistics = ("replications are too few", "nothing in this scenario", "one replication has no")
-        expected = [text for text in run["warnings"] if not any(words in text for words in of_statistics)]
-        assert setting["warnings"] == expected
+        warned = [*found.summary["warnings"], *setting["warnings"]]
+        assert sorted(warned) == sorted(run["warnings"])
 
 
 def test_settings_that_change_no_traffic_meet_the_same_requests(tmp_path):
@@ -374,3 +374,66 @@ def test_pandas_is_asked_for_by_name(tmp_path):
     else:
         with pytest.raises(ImportError, match="needs pandas"):
             found.to_pandas()
+
+
+BATCHED = SMALL + '\n[strategies.batch]\nwindow = "5m"\n\n[strategies.hybrid]\nttl = "1h"\nwindow = "5m"\n'
+
+
+def test_what_no_setting_can_vouch_for_is_told_once(tmp_path):
+    """Jobs that may be stuck are a doubt of every setting: one line of the sweep, none of its settings."""
+    path = small(tmp_path)
+    path.write_text(BATCHED)
+    found = sweep(path, ["load=1,2"], replications=12, workers=1)
+    (told,) = [text for text in found.summary["warnings"] if "batch jobs" in text]
+    assert "(batch, hybrid)" in told
+    assert "12 replications may have missed what happens less than once in 4" in told
+    assert not [text for setting in found.summary["settings"] for text in setting["warnings"] if "batch jobs" in text]
+    alone = sweep(path, ["strategies.explicit.ttl=5m"], replications=12, workers=1, sets=["strategies.batch.size=1"])
+    assert told in alone.summary["warnings"]
+
+
+def test_replications_that_failed_are_no_sign_of_a_scenario_without_luck(tmp_path, monkeypatch):
+    """Of two replications one fails: what is left has nothing to differ from, and is not called the same."""
+    whole, traces = items.ledger_of, []
+
+    def broken(pair, trace, **options):
+        traces.append(trace)
+        if trace is not traces[0]:
+            raise ZeroDivisionError("a defect")
+        return whole(pair, trace, **options)
+
+    monkeypatch.setattr(items, "ledger_of", broken)
+    found = sweep(small(tmp_path), ["load=1"], workers=1)
+    assert len(found.failures) == 2
+    told = found.summary["warnings"]
+    assert not any("nothing in this scenario is random" in text for text in told)
+    assert any("2 replications are too few" in text for text in told)
+
+
+def warned(*of_settings, common=()):
+    """Return the printed warnings of a sweep over loads, given those of each setting."""
+    settings = [
+        {"setting": number, "values": {"load": str(number)}, "results": [], "warnings": list(texts)}
+        for number, texts in enumerate(of_settings)
+    ]
+    head = {"question": "?", "scenario": "s", "design": "grid", "seed": 1, "book": "google", "replications": 2}
+    report = sweep_report({**head, "varied": ["load"], "warnings": list(common), "settings": settings})
+    return [str(part).removeprefix("Warning: ") for part in report if str(part).startswith("Warning: ")]
+
+
+def test_warnings_of_a_sweep_are_no_wall_of_text():
+    """What differs in its figures alone is one line, with the settings that it is about; names keep their figures."""
+    skewed = "cost of {} on gemini-2.5-flash: skewness {:+.1f} over 1,000 replications"
+    few = warned([skewed.format("a", 2.5)], [], [skewed.format("a", 3.5), "b waits"], common=["all of it"])
+    first = skewed.format("a", 2.5)
+    assert few == [
+        "all of it",
+        f"at load=0; load=2: {first} (the figures are those of the first)",
+        "at load=2: b waits",
+    ]
+    many = warned(*[[skewed.format("a", number)] for number in range(40)], [])
+    assert many == [
+        f"at 40 of 41 settings, such as load=0: {skewed.format('a', 0)} (the figures are those of the first)"
+    ]
+    models = warned(["m on gemini-2.5-flash"], ["m on gemini-3.1-flash"], ["m on gemini-2.5-flash"])
+    assert models == ["at load=0; load=2: m on gemini-2.5-flash", "at load=1: m on gemini-3.1-flash"]

@@ -14,17 +14,15 @@ from sim.document import as_toml
 from sim.experiments.estimates import LEVEL, Json, amount, counted, mean, seconds_each, share
 from sim.experiments.items import cell_key
 from sim.experiments.plan import Plan, PlannedCell
-from sim.experiments.remarks import assumptions, warnings
+from sim.experiments.remarks import Row, assumptions, told_apart, warnings
 from sim.experiments.rows import COLUMNS
-from sim.skewed import bill_difference, hard_to_cover
+from sim.skewed import bill_difference
 from sim.stats import Interval
 
 __all__ = ["Failure", "columns_of", "result_rows", "summary_of"]
 
 SCHEMA = "gcsim.sweep/1"
 QUANTILES = ("p50", "p95", "p99")
-
-Row = Mapping[str, Any]
 
 
 class Failure(NamedTuple):
@@ -85,12 +83,12 @@ def _rows(plan: Plan, store: Store, cell: PlannedCell) -> Iterator[dict[str, Any
 
 
 def summary_of(plan: Plan, store: Store, failures: Sequence[Failure]) -> Json:
-    """Return what was found of every setting."""
+    """Return what was found of every setting; what all of them assume and are warned of stands once, at the top."""
     settings = [_setting(plan, store, number) for number in range(len(plan.settings))]
     common, own = assumptions(plan)
-    told = warnings(plan, [_created(plan, store, number) for number in range(len(plan.settings))])
-    for setting, assumed, warned in zip(settings, own, told, strict=True):
-        setting |= {"assumptions": assumed, "warnings": [*warned, *setting["warnings"]]}
+    told, apart = told_apart([setting["warnings"] for setting in settings])
+    for setting, assumed, warned in zip(settings, own, apart, strict=True):
+        setting |= {"assumptions": assumed, "warnings": warned}
     return {
         "schema": SCHEMA,
         "scenario": plan.base.name,
@@ -103,14 +101,9 @@ def summary_of(plan: Plan, store: Store, failures: Sequence[Failure]) -> Json:
         "level": LEVEL,
         "failed": [str(failure) for failure in sorted(failures)],
         "assumptions": common,
+        "warnings": told,
         "settings": settings,
     }
-
-
-def _created(plan: Plan, store: Store, number: int) -> set[tuple[str, str]]:
-    """Return the pairs of a setting that created an explicit cache in any replication."""
-    cells = plan.cells[number]
-    return {(cell.strategy, cell.model) for cell in cells if any(row["caches"] for row in _rows(plan, store, cell))}
 
 
 def _setting(plan: Plan, store: Store, number: int) -> Json:
@@ -130,11 +123,7 @@ def _setting(plan: Plan, store: Store, number: int) -> Json:
         "baseline": scenario.baseline,
         "results": results,
         "cheapest": _cheapest(found, scenario.spec.patience_target) if ranked else None,
-        "warnings": [
-            f"cost of {strategy} on {model}: {text}"
-            for (strategy, model), rows in found.items()
-            if (text := hard_to_cover(_costs(rows)))
-        ],
+        "warnings": list(warnings(plan, number, found)),
     }
 
 

@@ -1,5 +1,6 @@
-"""A sweep for the terminal: a row for each setting and strategy, the cheapest of each setting marked."""
+"""A sweep for the terminal: a row for each setting and strategy, the cheapest of each marked, and what to beware of."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
@@ -9,6 +10,9 @@ from sim.report.figures import NONE, Dollars, duration, percent
 from sim.report.tables import FigureTable, Json, empty
 
 __all__ = ["plan_table", "sweep_report"]
+
+NAMED = 3  # settings that a warning names; of more it tells the number
+_FIGURE = re.compile(r"(?<![\w.-])[+-]?\d[\d,.]*")  # no part of a name such as gemini-2.5-flash
 
 
 def sweep_report(summary: Json) -> Iterator[RenderableType]:
@@ -26,6 +30,29 @@ def sweep_report(summary: Json) -> Iterator[RenderableType]:
     for model in models:
         yield _costs(summary, model)
     yield Text("Green: the cheapest of its setting that keeps the patience target.", style="dim")
+    for warning in _warnings(summary):
+        yield Text(f"Warning: {warning}", style="yellow")
+
+
+def _warnings(summary: Json) -> Iterator[str]:
+    """Yield what the whole sweep warns of, then what some settings do; what differs in its figures alone is one."""
+    yield from summary.get("warnings", [])  # a sweep of an earlier version has those of its settings only
+    alike: dict[str, list[tuple[Json, str]]] = {}
+    for setting in summary["settings"]:
+        for warning in setting["warnings"]:
+            alike.setdefault(_FIGURE.sub("#", warning), []).append((setting, warning))
+    for told in alike.values():
+        texts = dict.fromkeys(warning for _, warning in told)
+        others = " (the figures are those of the first)" if len(texts) > 1 else ""
+        yield f"{_where([setting for setting, _ in told], summary)}: {next(iter(texts))}{others}"
+
+
+def _where(settings: Sequence[Json], summary: Json) -> str:
+    """Return which settings a warning is about, the one that it has its figures from first."""
+    named = [", ".join(f"{path}={value}" for path, value in setting["values"].items()) for setting in settings[:NAMED]]
+    if len(settings) > NAMED:
+        return f"at {len(settings):,} of {len(summary['settings']):,} settings, such as {named[0]}"
+    return f"at {'; '.join(named)}"
 
 
 def _costs(summary: Json, model: str) -> FigureTable:
