@@ -181,3 +181,29 @@ def test_workers_change_nothing(base, tmp_path):
     alone, two = (asked(base, answer, out=tmp_path / str(n), workers=n) for n in (1, 2))
     for name in ("summary.json", "results.parquet"):
         assert (alone.folder / name).read_bytes() == (two.folder / name).read_bytes()
+
+
+JOBS = '\n[strategies.batch]\nwindow = "5m"\n\n[strategies.hybrid]\nttl = "1h"\nwindow = "5m"\n'
+FIXED = 'service.batch.turnaround.components=[{weight = 1.0, median = "10m"}]'
+
+
+def test_a_study_names_the_bills_that_no_sample_vouches_for(tmp_path):
+    """Strategies with batch jobs that were asked for stand in one line, with the replications that each had at least.
+
+    No line is told where none was asked for, nor where all jobs take the same time.
+    """
+    path = small(tmp_path)
+    path.write_text(path.read_text() + JOBS)
+
+    def told(*asks, sets=()):
+        here = read(path, {"sets": sets})
+        finding = asked(here, lambda source: [len(source.find([one], range(n))) for one, n in asks])
+        return [text for text in finding.summary["warnings"] if "batch jobs" in text]
+
+    (one,) = told((Ask((), ("batch", "none")), 12), (Ask(("load=2",), ("hybrid",)), 15), (Ask((), ("batch",)), 3))
+    assert one.startswith("bills with batch jobs (batch, hybrid), and what they save: ")
+    assert "12 replications may have missed what happens less than once in 4" in one
+    (few,) = told((Ask((), ("hybrid",)), 2), (Ask((), ("hybrid",), first=5), 2))
+    assert "4 replications hardly show it" in few
+    assert told((Ask((), ("none", "explicit")), 12)) == []
+    assert told((Ask((), ("batch",)), 12), sets=[FIXED]) == []

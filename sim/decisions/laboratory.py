@@ -13,6 +13,7 @@ from sim.errors import SimError
 from sim.experiments.assumptions import in_force
 from sim.experiments.caveats import caveats
 from sim.experiments.deadline import LEAST_S
+from sim.experiments.doubts import hangs_on_jobs, stuck
 from sim.experiments.interrupts import Interrupts
 from sim.experiments.items import Done, Item, Study, Task, cell_key
 from sim.experiments.large import seen
@@ -128,6 +129,7 @@ class Laboratory:
         self._records, self._settings = Records(), dict[tuple[str, ...], _Setting]()
         self._asked, self._expected, self._runs = dict[str, None](), 0, 0.0
         self._table = dict[tuple[int, str], None]()  # (setting, key) in the order of asking
+        self._lucks = dict[str, set[int]]()  # by strategy with batch jobs: the replications that it was asked for
         self._exit = ExitStack()
         self._cluster: Any = None  # its module is loaded where it is wanted only
 
@@ -151,6 +153,9 @@ class Laboratory:
         """
         times = list(replications)
         plan = [(ask, self._tasks(ask), [ask.first + time for time in times]) for ask in asks]
+        for _, tasks, own in plan:
+            for name in {task.pair.arm.name: None for task in tasks if hangs_on_jobs(task.pair)}:
+                self._lucks.setdefault(name, set()).update(own)
         self._compute([(task, time) for _, tasks, own in plan for task in tasks for time in own])
         return [self._found(*one) for one in plan]
 
@@ -162,8 +167,13 @@ class Laboratory:
         assumed = in_force(self.base, pairs)
         return {
             "assumptions": [{"path": one.path, "confidence": one.confidence, "text": one.text} for one in assumed],
-            "warnings": list(told),
+            "warnings": [*told, *self._doubts()],
         }
+
+    def _doubts(self) -> Iterator[str]:
+        """Yield what no sample tells of: whose bill hangs on batch jobs."""
+        if self._lucks:
+            yield stuck(list(self._lucks), min(map(len, self._lucks.values())))
 
     def table(self) -> Iterator[dict[str, Any]]:
         """Yield every row that was asked for, each setting's in the order in which they were first."""

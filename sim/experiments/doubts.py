@@ -8,10 +8,11 @@ from fractions import Fraction
 from math import isfinite
 from typing import NamedTuple
 
+from sim.experiments.pairs import Pair
 from sim.experiments.result import Certainty, Result
 from sim.skewed import ENOUGH, hard_to_cover
 
-__all__ = ["Bill", "Bills", "doubts", "stuck", "warnings"]
+__all__ = ["Bill", "Bills", "doubts", "hangs_on_jobs", "stuck", "warnings"]
 
 NOTABLE = Fraction(1, 100)  # of the requests: a difference in answers that a bill must not hide
 FEW = 10  # replications below which a skew of the bill cannot be seen
@@ -139,6 +140,12 @@ def stuck(batched: Collection[str], runs: int, *, where: str = "") -> str:
         f"or expires, which leaves requests unbilled or holds caches for days; {runs:,} replications "
         f"{missed if runs >= FEW else 'hardly show it'}, and intervals know nothing of it"
     )
+
+
+def hangs_on_jobs(pair: Pair) -> bool:
+    """Return whether a pair sends batch jobs whose turnaround is luck; known before anything is simulated."""
+    parts = [part for part in pair.arm.service.batch.turnaround.components if part.weight > 0]
+    return pair.plan.batch is not None and (len(parts) > 1 or parts[0].sigma > 0)
 
 
 def _unsure(found: Certainty) -> Iterator[str]:
