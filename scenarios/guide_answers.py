@@ -3,7 +3,7 @@
     python scenarios/guide_answers.py [FOLDER]
 
 At published prices, with chance in the traffic and in the service. FOLDER gets the documents, as JSON, and the cells
-that they rest on; `gcsim show` prints each document in full.
+that they rest on; `gcsim show` prints each of them in full.
 """
 
 import sys
@@ -27,14 +27,24 @@ def main(out: str | None) -> None:
     """Print four answers for each scenario."""
     for name, axes in SCENARIOS.items():
         scenario = sim.load(f"{name}-stochastic", book="google")
-        answers = [
-            sim.advise(scenario, out=out),
-            sim.capacity(scenario, require=["within_patience >= 95%"], tiers=[1, 2, 3], out=out),
-            sim.sensitivity(scenario, method="morris", out=out),
-            sim.break_even(scenario, axes, out=out),
-        ]
-        for answer in answers:
-            sim.show(answer.summary, assumptions=False)
+        advice = sim.advise(scenario, out=out).summary
+        taken, guide = advice["answer"], advice["guide"]
+        print(f"\n{name}: take {taken['strategy']}{'' if taken['decided'] else ' (undecided)'}, {usd(taken)} a run;")
+        print(f"  the guide's {guide['strategy']}, {usd(guide)}: {'; '.join(one['text'] for one in guide['reasons'])}")
+        both = list(dict.fromkeys([taken["strategy"], guide["strategy"]]))
+        ways = {"require": ["within_patience >= 95%"], "strategies": both, "tiers": [1, 2, 3]}
+        for one in sim.capacity(scenario, **ways, out=out).summary["capacities"]:
+            binds = one["binds"]["by"] if one["binds"] else "nothing yet"
+            print(f"  tier {one['tier']}, {one['strategy']}: up to {one['capacity'] or 0:.3g} x; what binds: {binds}")
+        found = sim.sensitivity(scenario, method="morris", strategies=both, out=out).summary
+        for one in found["drivers"]:
+            print(f"  {one['measure']} of {one['strategy']} hangs on {', '.join(one['inputs']) or 'none of them'}")
+        sim.show(sim.break_even(scenario, axes, out=out).summary, assumptions=False)
+
+
+def usd(found: dict) -> str:
+    """Return a mean cost with its interval."""
+    return "${mean:.4g} (${lo:.4g} to ${hi:.4g})".format(**found["cost_usd"])
 
 
 if __name__ == "__main__":  # workers are processes that read this file too
