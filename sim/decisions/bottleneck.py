@@ -15,7 +15,8 @@ __all__ = ["bottleneck"]
 
 Json: TypeAlias = dict[str, Any]
 
-_REFUSING = [name for limit, name in LIMIT_NAMES.items() if limit != Limit.PRIORITY]  # that one passes calls on
+# the tier of priority passes calls on, and a cache that is over is no limit of the load
+_REFUSING = [name for limit, name in LIMIT_NAMES.items() if limit not in {Limit.PRIORITY, Limit.FORBIDDEN}]
 _LONG_S = MINUTE / SECOND  # for which jobs wait to be created before they are said to wait for room
 
 

@@ -23,7 +23,6 @@ _WORDS = {
     "concurrent_requests": "calls in flight",
     "overload": "an overloaded service",
     "flex_shed": "the load of the flex tier",
-    "forbidden": "explicit caches that were over",
     "timeout": "its callers' time-outs",
 }
 _OUTCOMES = {"pass": "passed", "fail": "failed", "undecided": "undecided"}
