@@ -2,8 +2,9 @@
 
     python scenarios/guide_answers.py [FOLDER]
 
-At published prices, with chance in the traffic and in the service. FOLDER gets the documents, as JSON, and the cells
-that they rest on; `gcsim show` prints each of them in full.
+At published prices, with chance in the traffic and in the service; what they hold is asked of a service that is as good
+as it can be, which no batch is kept waiting by but by its limits. FOLDER gets the documents, as JSON, and the cells that
+they rest on; `gcsim show` prints each of them in full.
 """
 
 import sys
@@ -33,7 +34,7 @@ def main(out: str | None) -> None:
         print(f"  the guide's {guide['strategy']}, {usd(guide)}: {'; '.join(one['text'] for one in guide['reasons'])}")
         both = list(dict.fromkeys([taken["strategy"], guide["strategy"]]))
         ways = {"require": ["within_patience >= 95%"], "strategies": both, "tiers": [1, 2, 3]}
-        for one in sim.capacity(scenario, **ways, out=out).summary["capacities"]:
+        for one in sim.capacity(f"{name}-google", **ways, out=out).summary["capacities"]:
             binds = one["binds"]["by"] if one["binds"] else "nothing yet"
             print(f"  tier {one['tier']}, {one['strategy']}: up to {one['capacity'] or 0:.3g} x; what binds: {binds}")
         found = sim.sensitivity(scenario, method="morris", strategies=both, out=out).summary
