@@ -2,9 +2,9 @@
 
     python scenarios/guide_answers.py [FOLDER]
 
-At published prices, with chance in the traffic and in the service; what they hold is asked of a service that is as good
-as it can be, which no batch is kept waiting by but by its limits. FOLDER gets the documents, as JSON, and the cells that
-they rest on; `gcsim show` prints each of them in full.
+At published prices, with chance in the traffic and in the service. What they hold is asked of their versions without
+chance: only limits keep a batch waiting there. FOLDER gets the documents, as JSON, and the cells that they rest on;
+`gcsim show` prints each of them in full.
 """
 
 import sys
