@@ -102,16 +102,19 @@ class Cells:
 
     @classmethod
     def begun_as(cls, folder: Path) -> dict[str, Any]:
-        """Return the manifest of a folder; raise :class:`InputError` where there is none."""
+        """Return the manifest of a folder; raise :class:`InputError` where there is none, or one of nothing."""
         path = folder / MANIFEST
         try:
-            found: dict[str, Any] = json.loads(path.read_bytes())
+            found: Any = json.loads(path.read_bytes())
         except OSError as error:
             what = f"no manifest ({error.strerror})"
             raise InputError([Problem(str(folder), 0, "", what, f"a folder that gcsim {cls.kind} made")]) from None
         except ValueError:
             what = "the manifest is torn or no JSON; the cells beside it are untouched"
             raise InputError([Problem(str(path), 0, "", what, f"a manifest that gcsim {cls.kind} wrote")]) from None
+        if not isinstance(found, dict):
+            what = "the manifest is no object of JSON; the cells beside it are untouched"
+            raise InputError([Problem(str(path), 0, "", what, f"a manifest that gcsim {cls.kind} wrote")])
         return found
 
     @property

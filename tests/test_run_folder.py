@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import weakref
 
 import pytest
 from faults import Counted, Deadly, Interrupting, begun
@@ -16,6 +17,7 @@ from sim.cells import Resumable
 from sim.document import parse
 from sim.errors import InputError
 from sim.experiments import replications, run_folder, saving
+from sim.experiments.interrupts import Interrupts
 from sim.experiments.montecarlo import asked_of
 from sim.experiments.replications import Replications
 from sim.experiments.run_folder import carry_out, subject_of
@@ -291,3 +293,61 @@ def test_runs_in_pieces_are_kept_as_sketches(tmp_path, monkeypatch, large):
     expected = left(carried(tmp_path / "once", replications=3, engine="fast").folder)
     first = carried(tmp_path / "out", replications=2, engine="reference").folder
     assert left(carried(resume=first, replications=3, engine="fast").folder) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"[]", "the manifest is no object of JSON"),
+        (b'"a text"', "the manifest is no object of JSON"),
+        (b"{}", "this is another run"),
+        (b'{"resolved": [1]}', "resolved: this is another run"),
+        (b'{"resolved": {"file": [1]}}', r"resolved\.file: this is another run"),
+        (b"\xff{", "the manifest is torn or no JSON"),
+    ],
+)
+def test_a_manifest_of_another_shape_is_refused_in_one_line(tmp_path, text, told):
+    """Whatever JSON stands where a manifest is looked for, nothing of it is run and nothing is written."""
+    (tmp_path / "manifest.json").write_bytes(text)
+    for asked in ({}, {"replications": 3}):
+        with pytest.raises(InputError, match=told) as caught:
+            carried(resume=tmp_path, **asked)
+        assert len(caught.value.problems) == 1
+    assert {path.name for path in tmp_path.iterdir()} <= {"manifest.json", "lock"}
+
+
+TWO = SMALL.replace('models = ["gemini-2.5-flash"]', 'models = ["gemini-2.5-flash", "gemini-2.5-pro"]')
+
+
+def test_a_run_on_two_models_is_extended_like_any_other(tmp_path, monkeypatch):
+    """Cells are known by their pair: of two models each keeps its own, and fewer models are another run."""
+    expected = left(carried(tmp_path / "once", replications=4, text=TWO).folder)
+    first = carried(tmp_path / "out", replications=2, text=TWO).folder
+    computed = counted(monkeypatch)
+    assert left(carried(resume=first, replications=4, text=TWO).folder) == expected
+    assert computed == [(2, 4), (3, 4)]  # the models share their requests
+    with pytest.raises(InputError, match=r"resolved\.file\.models: this is another run"):
+        carried(resume=first, replications=4)
+
+
+def test_one_strategy_is_run_until_its_cost_is_known(tmp_path):
+    """Without another strategy there is no difference to be sure of."""
+    alone = SMALL.partition("\n[strategies.explicit]")[0]
+    found = carried(tmp_path, text=alone)
+    assert list(found.certainty.widths) == ["cost of none on gemini-2.5-flash"]
+    assert left(carried(resume=found.folder, text=alone).folder) == left(found.folder)
+
+
+class Column:
+    """Something that a weak reference can be taken of."""
+
+
+def test_an_interrupt_in_the_callback_of_a_weak_reference_is_answered_at_the_next_save():
+    """Python can raise nothing there, and would print a traceback: instead the next save ends the run."""
+    column = Column()
+    with Interrupts() as interrupts:
+        kept = weakref.ref(column, lambda _: signal.raise_signal(signal.SIGINT))
+        del column
+        with pytest.raises(KeyboardInterrupt), interrupts.saving():
+            pass
+    assert kept() is None

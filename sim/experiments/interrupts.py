@@ -1,6 +1,7 @@
 """What an interrupt does to a sweep: the first ends it in good order, the second at once."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,24 +16,34 @@ class Interrupts:
     """Turn the first SIGINT or SIGTERM into :class:`KeyboardInterrupt`, but never while something is being saved.
 
     The second one meets the system's own answer and ends the process, whatever it is doing; what is saved stays valid.
-    A hang-up does nothing: a sweep goes on when its terminal has gone.
+    A hang-up does nothing: a sweep goes on when its terminal has gone. In a destructor, or the callback of a weak
+    reference, an interrupt can end nothing; it is answered at the next save.
     """
 
     def __init__(self) -> None:
         self._saving = False
         self._asked = False
         self._before: dict[int, object] = {}
+        self._told = sys.unraisablehook
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
             if hasattr(signal, "SIGHUP"):
                 self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            self._told, sys.unraisablehook = sys.unraisablehook, self._quietly
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal gave
+        if self._before:
+            sys.unraisablehook = self._told
+
+    def _quietly(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Print the traceback of what could not be raised, unless it is an interrupt: that is answered later."""
+        if lost.exc_type is not KeyboardInterrupt:
+            self._told(lost)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         for number in _SIGNALS:

@@ -47,10 +47,11 @@ class RunCells(Cells):
         The order of strategies and streams is part of it: rows and cells have it too.
         """
         found = {name: value for name, value in manifest.items() if name not in (*_ASKED, *_TOLD)}
-        resolved = dict(manifest.get("resolved") or {})
-        file = resolved.get("file") or {}
-        found["resolved"] = resolved | {"file": {name: value for name, value in file.items() if name not in _OWN}}
-        order = hashlib.sha256(dumps(found["resolved"]).encode()).hexdigest()
+        resolved = manifest.get("resolved")
+        if isinstance(resolved, Mapping) and isinstance(file := resolved.get("file"), Mapping):
+            kept = {name: value for name, value in file.items() if name not in _OWN}
+            found["resolved"] = {**resolved, "file": kept}
+        order = hashlib.sha256(dumps(found.get("resolved")).encode()).hexdigest()
         return {**found, "order of resolved": order}
 
 
