@@ -78,6 +78,22 @@ def test_refining_where_neighbours_differ_gives_the_whole_fine_lattice(base, exc
     assert sum(len(asks) for asks, _ in source.asked) == len(found["points"]) < 0.75 * 17 * 17
 
 
+def capsule(x, y):
+    """Below 0 within 0.1 of the way from (0, 0) to (0.5, 0.25), which ends on an edge whose ends are outside."""
+    along = min(max((0.5 * x + 0.25 * y) / 0.3125, 0.0), 1.0)
+    return math.hypot(x - 0.5 * along, y - 0.25 * along) - 0.1
+
+
+def test_a_change_that_a_finer_neighbour_finds_on_an_edge_is_followed(base):
+    """A coarse cell whose corners agree is made finer too where the middle of its edge differs from them."""
+    found, _ = mapped(base, capsule, grid=3, refine=1)
+    fine, _ = mapped(base, capsule, grid=5, refine=0)
+    assert found["lattice"] == fine["lattice"]
+    assert _vertices(found) == _vertices(fine)
+    assert any(2 < x < 3 for x, _ in _vertices(found))  # beyond that edge
+    assert len(found["points"]) < 25
+
+
 def _vertices(found):
     return {tuple(point) for line in found["boundaries"] for point in steps(line).tolist()}
 
