@@ -19,6 +19,7 @@ from sim.errors import InputError
 from sim.experiments import replications, run_folder, saving
 from sim.experiments.interrupts import Interrupts
 from sim.experiments.montecarlo import asked_of
+from sim.experiments.outcome import result_of
 from sim.experiments.replications import Replications
 from sim.experiments.run_folder import carry_out, subject_of
 from sim.experiments.until_sure import Until
@@ -220,7 +221,7 @@ def test_an_ordinary_run_can_be_extended(tmp_path, monkeypatch, undisturbed):
     wanted = asked_of(scenario(), replications=3)
     monkeypatch.chdir(tmp_path)
     work = Replications(wanted)
-    found = replications.result_of(work, work.carry_out())
+    found = result_of(work, work.carry_out())
     study.conclude(wanted, found, sets=(), out=tmp_path / "out", as_json=True)
     folder = begun(tmp_path / "out")
     assert left(carried(resume=folder).folder) == undisturbed

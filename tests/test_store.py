@@ -13,8 +13,8 @@ from made_results import kept, ledger, result
 from sim import parquet, store
 from sim.errors import InputError
 from sim.experiments.preserved import text_of
-from sim.experiments.replications import records
 from sim.experiments.rows import COLUMNS, rows
+from sim.experiments.shelf import records
 from sim.experiments.summary import summarise
 from sim.journal import Files, Journal
 from sim.ledger import Ledger, Limit

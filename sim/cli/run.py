@@ -32,7 +32,8 @@ from sim.cli.study import (
     refuse_scenario,
 )
 from sim.experiments import montecarlo, run_folder
-from sim.experiments.replications import Asked, Progress
+from sim.experiments.progress import Progress
+from sim.experiments.replications import Asked
 from sim.experiments.replications import Replications as Work
 from sim.experiments.result import Result
 from sim.experiments.until_sure import MOST, Until

@@ -15,10 +15,11 @@ from sim.cli.arguments import Arguments
 from sim.cli.console import print_json, stderr, stdout
 from sim.engines.choice import ENGINES
 from sim.errors import InputError, nearest
-from sim.experiments.replications import Asked, records
+from sim.experiments.replications import Asked
 from sim.experiments.result import Result
 from sim.experiments.rows import COLUMNS, rows
 from sim.experiments.run_folder import subject_of
+from sim.experiments.shelf import records
 from sim.experiments.summary import summarise
 from sim.report.run_table import run_report
 from sim.scenario import Scenario, shipped

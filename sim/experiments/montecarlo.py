@@ -5,7 +5,9 @@ from pathlib import Path
 
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.arguments import wrong_arguments
-from sim.experiments.replications import Asked, Progress, Replications, result_of
+from sim.experiments.outcome import result_of
+from sim.experiments.progress import Progress
+from sim.experiments.replications import Asked, Replications
 from sim.experiments.result import Result
 from sim.experiments.run_folder import carry_out, subject_of
 from sim.experiments.simulate import Notice, silent

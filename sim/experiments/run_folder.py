@@ -13,10 +13,12 @@ from sim.errors import InputError, Problem
 from sim.experiments.fingerprint import code_digest
 from sim.experiments.interrupts import Interrupts
 from sim.experiments.items import Done
-from sim.experiments.replications import Asked, Replications, is_cell, result_of
+from sim.experiments.outcome import result_of
+from sim.experiments.replications import Asked, Replications
 from sim.experiments.result import Result
 from sim.experiments.rows import COLUMNS, rows
 from sim.experiments.saving import Saver, resumable
+from sim.experiments.shelf import is_cell
 from sim.experiments.summary import summarise
 from sim.journal import Files
 from sim.scenario import Scenario
