@@ -17,13 +17,14 @@ import datetime as dt
 import hashlib
 import json
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from sim.differences import first_difference
 from sim.errors import InputError, Problem, SimError
 from sim.journal import Damage, Files, Journal
+from sim.locks import locked
 from sim.parquet import write_rows
 
 __all__ = ["JOURNAL", "MANIFEST", "Cells", "Resumable", "new_folder"]
@@ -60,7 +61,7 @@ class Cells:
     def __init__(self, folder: Path, manifest: Mapping[str, Any], files: Files | None = None) -> None:
         self.folder = folder
         self._files = files or Files()
-        self._lock = _locked(folder, self.kind)
+        self._lock = locked(folder, self.kind)
         try:
             self.assert_same(folder, manifest)
             self._journal = Journal(folder / JOURNAL, self._files)
@@ -94,7 +95,7 @@ class Cells:
     def assert_same(cls, folder: Path, wanted: Mapping[str, Any]) -> None:
         """Refuse a folder that another study than the wanted one began, with the first difference."""
         expected = json.loads(_json({"schema": cls.schema, **wanted}))
-        difference = _difference(cls.decisive(cls.begun_as(folder)), cls.decisive(expected), "")
+        difference = first_difference(cls.decisive(cls.begun_as(folder)), cls.decisive(expected), "")
         if difference is not None:
             where, was, now = difference
             what = f"this is another {cls.kind}"
@@ -203,47 +204,3 @@ def _made(folder: Path, files: Files) -> Path:
         for above in (folder.parent, folder.parent.parent):
             files.flush(above)
         return fresh
-
-
-def _locked(folder: Path, kind: str) -> int:
-    """Return the held lock of a folder; it goes with the process, however that ends, and no child inherits it."""
-    import fcntl  # noqa: PLC0415 - not on Windows, where everything but sweeps works without it
-
-    path = folder / "lock"
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        what = f"cannot be written to ({error.strerror})"
-        raise InputError([Problem(str(folder), 0, "", what, f"the folder of a {kind}")]) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if not isinstance(error, BlockingIOError):
-            os.close(handle)
-            what = f"its disk has no locks ({error.strerror}), so that nothing keeps a second driver out"
-            raise InputError([Problem(str(folder), 0, "", what, "a folder on a disk of this machine")]) from None
-        holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-        os.close(handle)
-        what = f"another {kind} is at work in this folder: {holder}"
-        raise InputError([Problem(str(folder), 0, "", what, "one driver at a time")]) from None
-    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - told to a second driver, shapes no result
-    text = f"process {os.getpid()} on {socket.gethostname()} since {now:%Y-%m-%dT%H:%M:%SZ}"
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, text.encode(), 0)
-    return handle
-
-
-def _difference(found: Any, wanted: Any, where: str) -> tuple[str, Any, Any] | None:
-    """Return the first place where two documents differ, and what stands there in each.
-
-    >>> _difference({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, "")
-    ('a.b[1]', 2, 3)
-    """
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        keys = dict.fromkeys((*found, *wanted))
-        each = ((f"{where}.{key}".removeprefix("."), found.get(key), wanted.get(key)) for key in keys)
-    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        each = ((f"{where}[{place}]", *both) for place, both in enumerate(zip(found, wanted, strict=True)))
-    else:
-        return None if found == wanted else (where, found, wanted)
-    return next((inner for name, a, b in each if (inner := _difference(a, b, name)) is not None), None)
