@@ -1,5 +1,6 @@
 """A sensitivity for the terminal: what drives the best strategy in a sentence, its indices, and those of the others."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -69,8 +70,11 @@ def _answer(summary: Json, lead: tuple[str, str]) -> str:
     strategy, model = lead
     best = summary["tornado"] is not None and any(one["strategy"] == strategy for one in summary["tornado"]["winners"])
     who = strategy + (f" on {model}" if _several(summary) else "")
+    names = _names([one["path"] for one in summary["inputs"]])
     parts = [
-        f"its {one['measure']} by {_and(one['inputs'])}" if one["inputs"] else f"its {one['measure']} by no input"
+        f"its {one['measure']} by {_and([names[path] for path in one['inputs']])}"
+        if one["inputs"]
+        else f"its {one['measure']} by no input"
         for one in summary["drivers"]
         if (one["strategy"], one["model"]) == lead
     ]
@@ -79,6 +83,21 @@ def _answer(summary: Json, lead: tuple[str, str]) -> str:
 
 def _several(summary: Json) -> bool:
     return len({output["model"] for output in summary["outputs"]}) > 1
+
+
+def _names(paths: Sequence[str]) -> dict[str, str]:
+    """Return a name for each path: its last two parts, or as many more as tell it from the others.
+
+    >>> list(_names(["streams.chat.fresh.mean", "streams.desk.fresh.mean", "strategies.explicit.ttl"]).values())
+    ['chat.fresh.mean', 'desk.fresh.mean', 'explicit.ttl']
+    """
+    parts = {path: re.findall(r'(?:"[^"]*"|[^."])+', path) for path in paths}
+    names = {}
+    for path, own in parts.items():
+        others = [other for one, other in parts.items() if one != path]
+        count = next((n for n in range(2, len(own)) if all(other[-n:] != own[-n:] for other in others)), len(own))
+        names[path] = ".".join(own[-count:])
+    return names
 
 
 def _and(names: Sequence[str]) -> str:
@@ -103,11 +122,18 @@ def _tables(summary: Json, output: Json) -> Iterator[FigureTable]:
         f"{_title(output)} of {output['strategy']} on {output['model']}",
         ["input", *columns],
         spare=[name for name in spare if name in columns],
-        caption=f"{len(paths) - _MOST_ROWS} inputs more: see --json." if len(paths) > _MOST_ROWS else None,
+        caption=_left_out(len(paths), len(summary["inputs"])),
     )
     for path in paths[:_MOST_ROWS]:
         table.add_row(path, *(cells.get(path, "") for cells in columns.values()))
     yield table
+
+
+def _left_out(moving: int, inputs: int) -> str | None:
+    """Return what a table does not list."""
+    parts = [f"{moving - _MOST_ROWS} inputs that matter less: see --json."] if moving > _MOST_ROWS else []
+    parts += [f"{inputs - moving} inputs move it not at all."] if moving < inputs else []
+    return " ".join(parts) or None
 
 
 def _columns(output: Json, found: dict[str, dict[str, Json]]) -> dict[str, dict[str, str]]:
@@ -134,7 +160,7 @@ def _title(output: Json) -> str:
 
 
 def _order(summary: Json, found: dict[str, dict[str, Json]]) -> list[str]:
-    """Return the inputs by the index that all of them have."""
+    """Return the inputs that move an output, by the index that all of them have."""
     paths = [one["path"] for one in summary["inputs"]]
     sizes: list[tuple[str, Callable[[Json], float]]] = [
         ("sobol", lambda one: one["total"]["mean"]),
@@ -144,7 +170,8 @@ def _order(summary: Json, found: dict[str, dict[str, Json]]) -> list[str]:
     ]
     for name, size in sizes:
         if len(found[name]) == len(paths):
-            return sorted(paths, key=lambda path: -size(found[name][path]))
+            moving = [path for path in paths if size(found[name][path]) > 0]
+            return sorted(moving, key=lambda path: -size(found[name][path]))
     return []
 
 
@@ -205,8 +232,9 @@ def _changes(summary: Json) -> Iterator[Text]:
 def _others(summary: Json) -> FigureTable:
     """Return what drives every output, in their order."""
     table = empty("What drives each output", ["strategy", "output", "first", "second", "third"], keys=5)
+    short = _names([one["path"] for one in summary["inputs"]])
     for one in summary["drivers"]:
-        names = [*one["inputs"], *[NONE] * 3][:3]
+        names = [*(short[path] for path in one["inputs"]), *[NONE] * 3][:3]
         who = f"{one['strategy']} on {one['model']}" if _several(summary) else one["strategy"]
         table.add_row(who, one["measure"], *names)
     return table
