@@ -7,17 +7,16 @@
 
 import sys
 
-from sim import load
-from sim.decisions.validate import validate
+import sim
 
-SCENARIO = load("guide-3-shared-knowledge-base-google")
+SCENARIO = sim.load("guide-3-shared-knowledge-base-google")
 CANDIDATE, BASELINE = "hybrid", "none"
 REQUIRED = ["saving >= 60%", "failed <= 1%", "p50 latency <= 24h"]
 
 
 def main() -> int:
     """Print the verdict, the evidence, and which contested rule of billing would turn it."""
-    found = validate(SCENARIO, candidate=CANDIDATE, baseline=BASELINE, require=REQUIRED).summary
+    found = sim.validate(SCENARIO, candidate=CANDIDATE, baseline=BASELINE, require=REQUIRED).summary
     print(f"{found['verdict']}: {CANDIDATE} against {BASELINE}, {found['replications']} replications")
     for one in found["requirements"]:
         bounds = f"in {one['lo']} to {one['hi']} {one['unit']}"

@@ -8,14 +8,14 @@
 """
 
 from sim.billing import rate
-from sim.decisions.advise import advise
-from sim.decisions.break_even import break_even
-from sim.decisions.capacity import capacity
+from sim.decisions.advising.advise import advise
+from sim.decisions.doubt.uncertainty import uncertainty
+from sim.decisions.drivers.break_even import break_even
+from sim.decisions.drivers.sensitivity import sensitivity
 from sim.decisions.finding import Finding
-from sim.decisions.sensitivity import sensitivity
-from sim.decisions.tune import tune
-from sim.decisions.uncertainty import uncertainty
-from sim.decisions.validate import validate
+from sim.decisions.planning.capacity import capacity
+from sim.decisions.rollout.validate import validate
+from sim.decisions.tuning.tune import tune
 from sim.errors import InputError, SimError
 from sim.experiments.montecarlo import run
 from sim.experiments.replay import replay

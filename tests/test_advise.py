@@ -18,13 +18,13 @@ import sim
 from sim.billing.break_evens import uses_in_a_life
 from sim.billing.tariff import Tariff
 from sim.cli import main
-from sim.decisions.advise import advise, answer_of
-from sim.decisions.case import case_of
-from sim.decisions.contest import contest
-from sim.decisions.guide import LARGE, MANY, NIGHT, advise_stream, together
+from sim.decisions.advising.advise import advise, answer_of
+from sim.decisions.advising.case import case_of
+from sim.decisions.advising.contest import contest
+from sim.decisions.advising.guide import LARGE, MANY, NIGHT, advise_stream, together
+from sim.decisions.advising.traffic import Traffic, traffic_of
+from sim.decisions.advising.why import reasons
 from sim.decisions.laboratory import Ask, Found
-from sim.decisions.traffic import Traffic, traffic_of
-from sim.decisions.why import reasons
 from sim.report.advise_table import advise_report
 from sim.scenario import load, shipped
 from sim.units import HOUR, SECOND

@@ -14,9 +14,9 @@ import sim
 from sim.billing.break_evens import rate_fixed, requests_in_a_job
 from sim.billing.tariff import Tariff
 from sim.cli import main
-from sim.decisions.boundaries import Cell, Corner, boundaries
-from sim.decisions.break_even import answer, break_even, question_of
-from sim.decisions.formulas import NoForm, expected_cost
+from sim.decisions.drivers.boundaries import Cell, Corner, boundaries
+from sim.decisions.drivers.break_even import answer, break_even, question_of
+from sim.decisions.drivers.formulas import NoForm, expected_cost
 from sim.errors import InputError
 
 MODEL = "gemini-2.5-flash"

@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 
 import sim
 from sim.cli import app
-from sim.decisions.capacity import answer, capacity
-from sim.decisions.growth import Growth, Reach, growth_of, least_tier
-from sim.decisions.knee import Plan, Seen, knee
-from sim.decisions.load_question import Asked, question_of
-from sim.decisions.loads import Loads, loads_between, usual_loads
+from sim.decisions.planning.capacity import answer, capacity
+from sim.decisions.planning.growth import Growth, Reach, growth_of, least_tier
+from sim.decisions.planning.knee import Plan, Seen, knee
+from sim.decisions.planning.load_question import Asked, question_of
+from sim.decisions.planning.loads import Loads, loads_between, usual_loads
 from sim.document import parse
 from sim.errors import InputError
 from sim.scenario import load, read_scenario
@@ -502,7 +502,7 @@ def test_the_script_is_short_and_prints_a_plan(monkeypatch, capsys):
     def on_made_cells(name, base, asked, answer, means):
         return SimpleNamespace(summary=answer(made()))
 
-    monkeypatch.setattr("sim.decisions.capacity.found", on_made_cells)
+    monkeypatch.setattr("sim.decisions.planning.capacity.found", on_made_cells)
     monkeypatch.setattr(sim, "capacity", capacity, raising=False)
     runpy.run_path(str(path))["main"]()
     lines = capsys.readouterr().out.splitlines()

@@ -19,7 +19,6 @@ from sim.billing.tariff import Tariff
 from sim.billing.upkeep import fixed_over, sliding_over
 from sim.cells import Resumable
 from sim.cli import main
-from sim.decisions.tune import answer, tune
 from sim.decisions.tuning import racing
 from sim.decisions.tuning.dimension import SAMPLED, Dimension
 from sim.decisions.tuning.formula import formula_of
@@ -29,6 +28,7 @@ from sim.decisions.tuning.racing import heats, race
 from sim.decisions.tuning.space import design
 from sim.decisions.tuning.trials import Trials
 from sim.decisions.tuning.tunable import TUNABLE, present_of, space_of
+from sim.decisions.tuning.tune import answer, tune
 from sim.errors import InputError
 from sim.experiments.designs import axes_of
 from sim.report.tune_table import tune_report

@@ -13,9 +13,9 @@ from scipy.stats import binom
 from sources import Made
 
 from sim.cli import main
-from sim.decisions.two_levels import first_order
-from sim.decisions.uncertainty import Question, answer, uncertainty, wrong_question
-from sim.decisions.unknowns import draws_of, unknowns_of
+from sim.decisions.doubt.two_levels import first_order
+from sim.decisions.doubt.uncertainty import Question, answer, uncertainty, wrong_question
+from sim.decisions.doubt.unknowns import draws_of, unknowns_of
 from sim.document import parse
 from sim.errors import InputError
 from sim.learning import value_of_learning

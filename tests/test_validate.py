@@ -16,12 +16,12 @@ from test_sweep import gcsim
 
 from sim.cells import Resumable
 from sim.cli import main
-from sim.decisions.claims import question_of
 from sim.decisions.laboratory import Ask
-from sim.decisions.looks import looks, spent
 from sim.decisions.measures import evidence_of, measures_of, requirements
-from sim.decisions.robustness import share_interval
-from sim.decisions.validate import answer, validate
+from sim.decisions.rollout.claims import question_of
+from sim.decisions.rollout.looks import looks, spent
+from sim.decisions.rollout.robustness import share_interval
+from sim.decisions.rollout.validate import answer, validate
 from sim.errors import InputError
 from sim.report.validate_table import validate_report, verdict_line
 from sim.scenario import load, read_scenario

@@ -6,8 +6,8 @@ import typer
 
 from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
 from sim.cli.study import BookName, EngineName, Seed, Sets
-from sim.decisions.advise import answer_of, asked_of
-from sim.decisions.case import case_of
+from sim.decisions.advising.advise import answer_of, asked_of
+from sim.decisions.advising.case import case_of
 from sim.report.advise_table import advise_report
 
 __all__ = ["advise"]

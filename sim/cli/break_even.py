@@ -7,7 +7,7 @@ import typer
 from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
 from sim.cli.sensitivity import read_size
 from sim.cli.study import Baseline, BookName, EngineName, Seed, Sets
-from sim.decisions.break_even import GRID, REFINE, RUNS, answer, asked, question_of
+from sim.decisions.drivers.break_even import GRID, REFINE, RUNS, answer, asked, question_of
 from sim.report.break_even_map import break_even_report
 
 __all__ = ["break_even"]

@@ -7,9 +7,9 @@ from pydantic_core import PydanticCustomError
 
 from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
 from sim.cli.study import Baseline, BookName, EngineName, Replications, Seed, Sets
-from sim.decisions.capacity import answer
-from sim.decisions.load_question import Asked, question_of
-from sim.decisions.loads import RESOLUTION
+from sim.decisions.planning.capacity import answer
+from sim.decisions.planning.load_question import Asked, question_of
+from sim.decisions.planning.loads import RESOLUTION
 from sim.report.capacity_table import capacity_report
 from sim.stats import LEVEL
 

@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 from sim.cli.arguments import Arguments
 from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
 from sim.cli.study import Baseline, BookName, EngineName, Seed, Sets
-from sim.decisions.methods import Sizes
-from sim.decisions.outputs import USUAL
-from sim.decisions.sensitivity import CHOICES, USUAL_SIZES, answer, asked, question_of
+from sim.decisions.drivers.methods import Sizes
+from sim.decisions.drivers.outputs import USUAL
+from sim.decisions.drivers.sensitivity import CHOICES, USUAL_SIZES, answer, asked, question_of
 from sim.report.sensitivity_table import sensitivity_report
 
 __all__ = ["read_size", "sensitivity"]

@@ -8,8 +8,8 @@ from pydantic_core import PydanticCustomError
 
 from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
 from sim.cli.study import Baseline, BookName, EngineName, Seed, Sets
-from sim.decisions.tune import answer
 from sim.decisions.tuning.question import METHODS, REPLICATIONS, Asked, question_of
+from sim.decisions.tuning.tune import answer
 from sim.report.tune_table import tune_report
 
 __all__ = ["tune"]

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
 from sim.cli.study import BookName, EngineName, Seed, Sets
-from sim.decisions.uncertainty import MOST_DRAWS, Question, answer, certain, wrong_question
+from sim.decisions.doubt.uncertainty import MOST_DRAWS, Question, answer, certain, wrong_question
 from sim.report.uncertainty_table import uncertainty_report
 
 __all__ = ["uncertainty"]

@@ -8,8 +8,8 @@ from pydantic_core import PydanticCustomError
 
 from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
 from sim.cli.study import BookName, EngineName, Replications, Seed, Sets, refuse_contradictions
-from sim.decisions.claims import CEILING, DRAWS, Question, question_of
-from sim.decisions.validate import answer
+from sim.decisions.rollout.claims import CEILING, DRAWS, Question, question_of
+from sim.decisions.rollout.validate import answer
 from sim.report.validate_table import validate_report
 from sim.scenario import Scenario
 from sim.stats import LEVEL

@@ -19,9 +19,9 @@ from pathlib import Path
 import duckdb
 
 import sim  # noqa: F401 - not on the clock
-from sim.decisions.capacity import capacity
+from sim.decisions.drivers.sensitivity import sensitivity
 from sim.decisions.finding import Finding
-from sim.decisions.sensitivity import sensitivity
+from sim.decisions.planning.capacity import capacity
 
 VARY = (
     "streams.desk.arrivals.rate=60/h..240/h:log",

@@ -1,4 +1,4 @@
-"""The parts of the document ``gcsim.tune/1``; :mod:`sim.decisions.tune` says what each is."""
+"""The parts of the document ``gcsim.tune/1``; :mod:`sim.decisions.tuning.tune` says what each is."""
 
 import math
 from collections.abc import Sequence

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-from sim.decisions.claims import CEILING, DRAWS, Claim, Question, claim_json, question_of
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Source
-from sim.decisions.looks import FIRST, RULE, looks
-from sim.decisions.robustness import DRAW_REPLICATIONS, alone, under_draws, under_switches
-from sim.decisions.rulings import Ruling, needed_of, ruling_of
+from sim.decisions.rollout.claims import CEILING, DRAWS, Claim, Question, claim_json, question_of
+from sim.decisions.rollout.looks import FIRST, RULE, looks
+from sim.decisions.rollout.robustness import DRAW_REPLICATIONS, alone, under_draws, under_switches
+from sim.decisions.rollout.rulings import Ruling, needed_of, ruling_of
 from sim.experiments.estimates import Json
 from sim.scenario import Scenario
 from sim.stats import LEVEL
@@ -49,7 +49,7 @@ def validate(  # noqa: PLR0913 - as many as the command has options
         Those that are judged; by default all of the scenario's.
     replications
         Judge exactly so many, once. By default looks are taken at 100, 200, 400, ... replications until all is decided
-        (see :func:`sim.decisions.looks.spent`), up to ``ceiling``; where nothing is random, ten are all.
+        (see :func:`sim.decisions.rollout.looks.spent`), up to ``ceiling``; where nothing is random, ten are all.
     draws
         How often inputs that are uncertain are drawn.
     robustness

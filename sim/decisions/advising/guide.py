@@ -7,7 +7,7 @@ is taken from its own examples and named with the answer.
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, TypeAlias
 
-from sim.decisions.traffic import Traffic
+from sim.decisions.advising.traffic import Traffic
 from sim.units import HOUR, duration
 
 __all__ = ["QUESTIONS", "TABLE", "Advice", "Answer", "Kind", "advise_stream", "together"]

@@ -30,7 +30,7 @@ import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from sim.decisions.loads import Loads
+from sim.decisions.planning.loads import Loads
 from sim.stats import LEVEL, Interval
 from sim.verdicts import Evidence, Requirement, Verdict, judge
 

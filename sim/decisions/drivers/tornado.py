@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.decisions.inputs import Inputs
+from sim.decisions.drivers.inputs import Inputs
+from sim.decisions.drivers.methods import Json, bounds
+from sim.decisions.drivers.outputs import Output, Sample, sampled
+from sim.decisions.drivers.winners import Winner, costs_of, winner
 from sim.decisions.laboratory import Found
-from sim.decisions.methods import Json, bounds
-from sim.decisions.outputs import Output, Sample, sampled
-from sim.decisions.winners import Winner, costs_of, winner
 from sim.experiments.rows import exact_text
 from sim.stats import Interval, mean_interval
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sim.decisions.unknowns import Unknown
+from sim.decisions.doubt.unknowns import Unknown
 from sim.experiments.estimates import LEVEL, Json
 from sim.learning import Learning, value_of_learning
 from sim.stats import Interval

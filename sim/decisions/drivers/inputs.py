@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from sim.decisions.usual import usual
+from sim.decisions.drivers.usual import usual
 from sim.errors import InputError, Problem
 from sim.experiments.designs import items
 from sim.scenario import Scenario, read_scenario

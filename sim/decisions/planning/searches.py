@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from sim.decisions.bottleneck import bottleneck
-from sim.decisions.knee import Knee, Look, Plan, Search, Seen, Wish, knee
 from sim.decisions.laboratory import Ask, Found, Row, Source
-from sim.decisions.loads import setting
 from sim.decisions.measures import evidence_of, least_of, measures_of
+from sim.decisions.planning.bottleneck import bottleneck
+from sim.decisions.planning.knee import Knee, Look, Plan, Search, Seen, Wish, knee
+from sim.decisions.planning.loads import setting
 from sim.stats import LEVEL, Interval
 from sim.units import SECOND
 from sim.verdicts import Evidence

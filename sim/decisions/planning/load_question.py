@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from sim.decisions.growth import Growth, growth_of
-from sim.decisions.loads import RESOLUTION, Loads, loads_between, setting, usual_loads
 from sim.decisions.measures import requirements
+from sim.decisions.planning.growth import Growth, growth_of
+from sim.decisions.planning.loads import RESOLUTION, Loads, loads_between, setting, usual_loads
 from sim.errors import InputError, Problem, nearest
 from sim.providers.project import TIERS
 from sim.scenario import Scenario, read_scenario

@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 from scipy.special import betaincinv
 
-from sim.decisions.claims import Question, claim_json, holds
 from sim.decisions.laboratory import Ask, Found, Source
-from sim.decisions.looks import FIRST
-from sim.decisions.rulings import Ruling, Sets, rulings_of
+from sim.decisions.rollout.claims import Question, claim_json, holds
+from sim.decisions.rollout.looks import FIRST
+from sim.decisions.rollout.rulings import Ruling, Sets, rulings_of
 from sim.experiments.estimates import Json
 from sim.providers.prices import Terms
 from sim.scenario import Scenario

@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sim.decisions.contest import Contender, Contest, is_stacked
+from sim.decisions.advising.contest import Contender, Contest, is_stacked
+from sim.decisions.advising.why import lateness
 from sim.decisions.laboratory import Ask, Found
-from sim.decisions.why import lateness
 from sim.errors import InputError
 from sim.experiments.large import LARGE
 from sim.paths import split, written

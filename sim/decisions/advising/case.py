@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from sim.decisions.contest import is_offer
-from sim.decisions.guide import Kind, advise_stream, together
-from sim.decisions.traffic import traffic_of
+from sim.decisions.advising.contest import is_offer
+from sim.decisions.advising.guide import Kind, advise_stream, together
+from sim.decisions.advising.traffic import traffic_of
 from sim.errors import InputError
 from sim.paths import written
 from sim.scenario import Scenario, read_scenario

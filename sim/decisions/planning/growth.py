@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from sim.decisions.laboratory import Ask, Found, Source
-from sim.decisions.loads import setting
 from sim.decisions.measures import evidence_of, measures_of
-from sim.decisions.searches import estimate
+from sim.decisions.planning.loads import setting
+from sim.decisions.planning.searches import estimate
 from sim.errors import InputError, Problem
 from sim.stats import LEVEL
 

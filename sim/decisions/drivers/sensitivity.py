@@ -31,13 +31,13 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 
-from sim.decisions import tornado
+from sim.decisions.drivers import tornado
+from sim.decisions.drivers.inputs import Inputs, inputs_of
+from sim.decisions.drivers.methods import METHODS, MOST_NOISE, Json, Sizes, told
+from sim.decisions.drivers.outputs import USUAL, Output, measured, outputs_of, sampled
 from sim.decisions.finding import Finding, Means, found, read
-from sim.decisions.inputs import Inputs, inputs_of
 from sim.decisions.laboratory import Ask, Found, Source
 from sim.decisions.measures import Measure
-from sim.decisions.methods import METHODS, MOST_NOISE, Json, Sizes, told
-from sim.decisions.outputs import USUAL, Output, measured, outputs_of, sampled
 from sim.errors import InputError, Problem, nearest
 from sim.scenario import Scenario
 from sim.workload.intensity import Take

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
-from sim.decisions.claims import MOST, Question
 from sim.decisions.laboratory import Ask, Found, Source
-from sim.decisions.looks import looks, spent
 from sim.decisions.measures import SAME, least_of
+from sim.decisions.rollout.claims import MOST, Question
+from sim.decisions.rollout.looks import looks, spent
 from sim.verdicts import Evidence, Judgement
 
 __all__ = ["Ruling", "Sets", "needed_of", "ruling_of", "rulings_of"]

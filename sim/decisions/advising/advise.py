@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Unpack
 
-from sim.decisions.advice import Study, document
-from sim.decisions.case import Case, case_of
-from sim.decisions.contest import contest
+from sim.decisions.advising.advice import Study, document
+from sim.decisions.advising.case import Case, case_of
+from sim.decisions.advising.contest import contest
+from sim.decisions.advising.mistakes import offence
+from sim.decisions.advising.suspicions import Suspicion, suspects
+from sim.decisions.advising.traffic import Traffic, traffic_of
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Ask, Found, Source
 from sim.decisions.measures import SAME, least_of
-from sim.decisions.mistakes import offence
-from sim.decisions.suspicions import Suspicion, suspects
-from sim.decisions.traffic import Traffic, traffic_of
 from sim.experiments.estimates import Json
 from sim.paths import written
 from sim.scenario import Scenario

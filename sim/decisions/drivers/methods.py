@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from sim.decisions.outputs import Output, Sample, noise
+from sim.decisions.drivers.outputs import Output, Sample, noise
 from sim.indices import morris, pawn, sobol
 from sim.stats import Interval
 from sim.workload.intensity import Take

@@ -25,13 +25,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, Unpack
 
-from sim.decisions.boundaries import Cell, Corner, Line, Node, Pair, Vertex, boundaries, corners_of
+from sim.decisions.drivers.boundaries import Cell, Corner, Line, Node, Pair, Vertex, boundaries, corners_of
+from sim.decisions.drivers.formulas import NoForm, expected_cost
+from sim.decisions.drivers.inputs import FORMS, Inputs, inputs_of
+from sim.decisions.drivers.tornado import told
+from sim.decisions.drivers.winners import Winner, costs_of, keeps, winner
 from sim.decisions.finding import Finding, Means, found, read
-from sim.decisions.formulas import NoForm, expected_cost
-from sim.decisions.inputs import FORMS, Inputs, inputs_of
 from sim.decisions.laboratory import Ask, Found, Source
-from sim.decisions.tornado import told
-from sim.decisions.winners import Winner, costs_of, keeps, winner
 from sim.errors import InputError, Problem, nearest
 from sim.scenario import Scenario, read_scenario
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from statistics import median
 from typing import Literal, NamedTuple, TypeAlias
 
-from sim.decisions.contest import Contender, Contest
+from sim.decisions.advising.contest import Contender, Contest
 from sim.decisions.laboratory import Found, Row
 from sim.experiments.estimates import Json
 from sim.providers.prices import LINES

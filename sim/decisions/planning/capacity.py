@@ -1,6 +1,6 @@
 """How much load a strategy takes: the largest that still meets every requirement, under each usage tier.
 
-:mod:`sim.decisions.knee` has the method, and why a capacity is above the true one at most 5 % of the time.
+:mod:`sim.decisions.planning.knee` has the method, and why a capacity is above the true one at most 5 % of the time.
 
 The document ``gcsim.capacity/1``
 ---------------------------------
@@ -17,7 +17,7 @@ The document ``gcsim.capacity/1``
     For each tier, strategy and model: ``capacity`` (null: no load of the range passed), ``beyond`` (the first load
     above it, which did not pass; null: all of the range passed), ``since`` (null, or the load from which on the
     requirements seem to hold, where they seem not to at smaller ones), ``binds`` at ``beyond`` (null where nothing
-    does; see :mod:`sim.decisions.bottleneck`), and ``tried``: a row for each load, ascending, with ``stage`` (``pilot``
+    does; see the module ``bottleneck``), and ``tried``: a row for each load, ascending, with ``stage`` (``pilot``
     or ``test``), ``passed``, ``replications``, ``cost_usd`` and ``latency_p95_s`` with 95 % intervals, and for each
     requirement its ``outcome`` (null in a pilot) and ``value`` at the ``level`` of the look: ms, dollars or shares of
     1, by ``kind``.
@@ -36,12 +36,12 @@ from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
 from sim.decisions.finding import Finding, Means, found, read
-from sim.decisions.growth import grown
-from sim.decisions.knee import PILOT, Plan
 from sim.decisions.laboratory import Source
-from sim.decisions.load_question import Asked, Question, question_of
-from sim.decisions.loads import MOST_REQUESTS, RESOLUTION
-from sim.decisions.searches import Line, Searches
+from sim.decisions.planning.growth import grown
+from sim.decisions.planning.knee import PILOT, Plan
+from sim.decisions.planning.load_question import Asked, Question, question_of
+from sim.decisions.planning.loads import MOST_REQUESTS, RESOLUTION
+from sim.decisions.planning.searches import Line, Searches
 from sim.scenario import Scenario
 from sim.stats import LEVEL
 

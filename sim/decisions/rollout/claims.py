@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sim.decisions.laboratory import Found
-from sim.decisions.looks import FIRST
 from sim.decisions.measures import Measure, evidence_of, measures_of, requirements
+from sim.decisions.rollout.looks import FIRST
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.estimates import Json
 from sim.scenario import Scenario

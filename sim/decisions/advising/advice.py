@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sim.decisions.case import Case
-from sim.decisions.contest import Contender, Contest, contest, is_offer, told
-from sim.decisions.guide import Advice, Kind, advise_stream, together
+from sim.decisions.advising.case import Case
+from sim.decisions.advising.contest import Contender, Contest, contest, is_offer, told
+from sim.decisions.advising.guide import Advice, Kind, advise_stream, together
+from sim.decisions.advising.mistakes import MISTAKES, Offence
+from sim.decisions.advising.traffic import Traffic
+from sim.decisions.advising.why import reasons
 from sim.decisions.laboratory import Found
-from sim.decisions.mistakes import MISTAKES, Offence
-from sim.decisions.traffic import Traffic
-from sim.decisions.why import reasons
 from sim.experiments.estimates import Json
 from sim.scenario import Scenario
 from sim.skewed import hard_to_cover

@@ -29,11 +29,11 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 
+from sim.decisions.doubt.two_levels import expected_quantiles, first_order
+from sim.decisions.doubt.unknowns import Unknown, draws_of, unknowns_of
+from sim.decisions.doubt.worth import Costs, Pairing, worth_of
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Ask, Found, Source
-from sim.decisions.two_levels import expected_quantiles, first_order
-from sim.decisions.unknowns import Unknown, draws_of, unknowns_of
-from sim.decisions.worth import Costs, Pairing, worth_of
 from sim.errors import InputError, Problem
 from sim.experiments.estimates import LEVEL, Json
 from sim.learning import LEAST

@@ -1,0 +1,1 @@
+"""``gcsim sensitivity`` and ``gcsim break-even`` in parts: what drives an output, where the best changes."""
