@@ -1,4 +1,4 @@
-"""Results on disk, and the only clock: each run has a folder of its own, complete or not at all, never overwritten.
+"""Results on disk: each run has a folder of its own, complete or not at all, never overwritten.
 
 ::
 
@@ -11,17 +11,13 @@
 """
 
 import datetime as dt
-import hashlib
 import json
 import os
-import platform
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -33,52 +29,11 @@ from sim.journal import Files, Journal
 from sim.ledger import Ledger
 from sim.parquet import write_ledger, write_rows
 from sim.providers import Terms
+from sim.subject import Subject, folder_name
 
-__all__ = ["SCHEMA", "Record", "Subject", "folder_name", "prepare", "save"]
+__all__ = ["Record", "prepare", "save"]
 
-SCHEMA = "gcsim.manifest/1"
-PACKAGES = ("gemini-cost-sim", "numpy", "scipy", "simpy", "pydantic", "duckdb")
 ROOM = 16 * 2**20  # bytes that must be free before a run starts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What is run."""
-
-    scenario: str  # its name, which names the folder
-    resolved: Mapping[str, Any]  # the scenario as it is run, as JSON holds it
-    overrides: tuple[str, ...]  # as given with --set
-    argv: tuple[str, ...]
-    book: str
-    book_digest: str
-    seed: int
-    replications: int | None  # None = until sure
-    precision: Mapping[str, Any] | None  # of a run until sure
-    baseline: str
-    code: str  # sha256 of the package's sources
-    recorded: str  # sha256 of the trace that is replayed; "" = none is
-
-    def identity(self) -> dict[str, Any]:
-        """Return what decides the results of a run; its hash names the folder, whatever the host, path or time."""
-        return {
-            "scenario": self.scenario,
-            "resolved": self.resolved,
-            "overrides": list(self.overrides),
-            "book": {"name": self.book, "sha256": self.book_digest},
-            "seed": self.seed,
-            "replications": self.replications,
-            "precision": self.precision,
-            "baseline": self.baseline,
-            "recorded": self.recorded,
-            "code": self.code,
-            "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        }
-
-    def manifest(self) -> dict[str, Any]:
-        """Return what stands in the folder of a run, made now."""
-        stamp = dt.datetime.now(dt.UTC)
-        created = {"schema": SCHEMA, "created": stamp.isoformat(timespec="seconds")}
-        return {**self.identity(), **created, "argv": list(self.argv)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +90,7 @@ def save(out: Path, record: Record) -> Path:
         _write(draft, record, manifest)
         draft.chmod(0o777 & ~_umask())  # mkdtemp's own is for the owner alone
         _flush(draft)
-        return _rename(draft, home, f"{stamp:%Y%m%dT%H%M%SZ}-{_hash8(record.subject)}")
+        return _rename(draft, home, f"{stamp:%Y%m%dT%H%M%SZ}-{record.subject.hash8}")
     except (OSError, duckdb.IOException) as error:
         raise _refused(out, f"writing failed ({error}); nothing was saved", "room on the disk") from None
     finally:
@@ -144,23 +99,6 @@ def save(out: Path, record: Record) -> Path:
 
 def _refused(out: Path, what: str, allowed: str) -> InputError:
     return InputError([Problem("command line", 0, "--out", what, allowed, str(out))])
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # run from a checkout that was not installed
-        return None
-
-
-def _hash8(subject: Subject) -> str:
-    text = json.dumps(subject.identity(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def folder_name(name: str, other: str = "run") -> str:
-    """Return a name that is one plain folder on any system; ``other`` where nothing of it is left."""
-    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or other
 
 
 def _write(draft: Path, record: Record, manifest: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from sim.journal import Files, Journal
 from sim.ledger import Ledger, Limit
 from sim.parquet import TABLES, read_about, read_ledger, read_terms, write_ledger, write_rows
 from sim.providers import Terms
+from sim.subject import Subject
 
 USUAL = Terms(creation="input", storage="lifetime", batch_cached="published")
 TERMS = Terms(creation="free", storage="lifetime", batch_cached="published", free_tier=True)
@@ -40,7 +41,7 @@ def subject(**changes):
         "code": "def",
         "recorded": "",
     }
-    return store.Subject(**{**values, **changes})
+    return Subject(**{**values, **changes})
 
 
 def record(what=None, **changes):

@@ -21,7 +21,7 @@ from sim.experiments.saving import made, resumable
 from sim.experiments.tasks import Records, origin_of
 from sim.experiments.workers import Workers, reach
 from sim.scenario import Scenario, load, read_scenario
-from sim.store import folder_name
+from sim.subject import folder_name
 
 __all__ = ["Finding", "Means", "carry_out", "found", "read"]
 

@@ -22,7 +22,7 @@ from sim.experiments.shelf import is_cell
 from sim.experiments.summary import summarise
 from sim.journal import Files
 from sim.scenario import Scenario
-from sim.store import SCHEMA, Subject, folder_name
+from sim.subject import SCHEMA, Subject, folder_name
 
 __all__ = ["RunCells", "carry_out", "subject_of"]
 

@@ -26,7 +26,7 @@ from sim.experiments.swept import Failure, columns_of, result_rows, summary_of
 from sim.experiments.workers import Compute, at_work, chosen, reach
 from sim.journal import Damage, Files
 from sim.scenario import Scenario, load, read_scenario
-from sim.store import folder_name
+from sim.subject import folder_name
 
 __all__ = ["Sweep", "carry_out", "sweep"]
 
