@@ -42,30 +42,33 @@ from sim.stopping import CEILING, FLOOR
 
 __all__ = ["run"]
 
+Precision = Annotated[
+    str | None,
+    typer.Option(metavar="P%", help="Go on until each cost and difference is known to ± P %, such as 2%."),
+]
+Floor = Annotated[
+    str | None, typer.Option(metavar="N", help=f"With --precision: replications before the first look. [{FLOOR}]")
+]
+Ceiling = Annotated[str | None, typer.Option(metavar="N", help=f"With --precision: replications at most. [{CEILING}]")]
+Resume = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Use what an earlier run computed: go on with it, or extend it."),
+]
+
 
 def run(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A TOML file, or a shipped scenario's name.")],
     *,
     replications: Replications = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(metavar="P%", help="Go on until each cost and difference is known to ± P %, such as 2%."),
-    ] = None,
-    floor: Annotated[
-        str | None, typer.Option(metavar="N", help=f"With --precision: replications before the first look. [{FLOOR}]")
-    ] = None,
-    ceiling: Annotated[
-        str | None, typer.Option(metavar="N", help=f"With --precision: replications at most. [{CEILING}]")
-    ] = None,
+    precision: Precision = None,
+    floor: Floor = None,
+    ceiling: Ceiling = None,
     seed: Seed = None,
     sets: Sets = None,
     baseline: Baseline = None,
     book: BookName = None,
     out: Out = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Use what an earlier run computed: go on with it, or extend it."),
-    ] = None,
+    resume: Resume = None,
     keep_requests: Keep = False,
     engine: EngineName = "auto",
     as_json: AsJson = False,
