@@ -4,16 +4,17 @@ from typing import Annotated
 
 import typer
 
-from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
+from sim.cli.desk import Desk, ScenarioName, at_desk
 from sim.cli.sensitivity import read_size
-from sim.cli.study import Baseline, BookName, EngineName, Seed, Sets
 from sim.decisions.drivers.break_even import GRID, REFINE, RUNS, answer, asked, question_of
 from sim.report.break_even_map import break_even_report
 
 __all__ = ["break_even"]
 
 
+@at_desk("break-even", replications=f"Of every point, on the same luck. [{RUNS}]")
 def break_even(
+    desk: Desk,
     scenario: ScenarioName,
     *,
     vary: Annotated[
@@ -26,34 +27,8 @@ def break_even(
         str | None,
         typer.Option(metavar="N", help=f"How often it is made twice as fine where the best changes. [{REFINE}]"),
     ] = None,
-    replications: Annotated[
-        str | None, typer.Option("--replications", metavar="N", help=f"Of every point, on the same luck. [{RUNS}]")
-    ] = None,
-    seed: Seed = None,
-    sets: Sets = None,
-    baseline: Baseline = None,
-    book: BookName = None,
-    engine: EngineName = "auto",
-    workers: WorkersText = None,
-    scheduler: Scheduler = None,
-    out: OutOrNone = None,
-    resume: Resume = None,
-    as_json: AsJson = False,
 ) -> None:
     """Map where the best strategy changes over two inputs."""
-    desk = Desk(
-        "break-even",
-        replications=replications,
-        seed=seed,
-        sets=sets,
-        baseline=baseline,
-        book=book,
-        engine=engine,
-        workers=workers,
-        scheduler=scheduler,
-        out=out,
-        resume=resume,
-    )
     base = desk.scenario(scenario)
     points = read_size(desk.arguments, "--grid", grid, GRID)
     finer = read_size(desk.arguments, "--refine", refine, REFINE)
@@ -62,4 +37,4 @@ def break_even(
         question = desk.noted(lambda: question_of(base, vary or (), strategy, points, finer, desk.replications))
     desk.check()
     assert question is not None  # noqa: S101 - `check` raised otherwise
-    desk.answer(base, asked(question), lambda source: answer(question, source), break_even_report, as_json=as_json)
+    desk.answer(base, asked(question), lambda source: answer(question, source), break_even_report)

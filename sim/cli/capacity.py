@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 from pydantic_core import PydanticCustomError
 
-from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
-from sim.cli.study import Baseline, BookName, EngineName, Replications, Seed, Sets
+from sim.cli.desk import Desk, ScenarioName, at_desk
 from sim.decisions.planning.capacity import answer
 from sim.decisions.planning.load_question import Asked, question_of
 from sim.decisions.planning.loads import RESOLUTION
@@ -16,7 +15,9 @@ from sim.stats import LEVEL
 __all__ = ["capacity"]
 
 
+@at_desk("capacity", replications="Of a load that is tested; at least 100. [100]")
 def capacity(
+    desk: Desk,
     scenario: ScenarioName,
     *,
     require: Annotated[
@@ -44,39 +45,15 @@ def capacity(
     lasting: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="How long it grows, such as 12months.")
     ] = None,
-    replications: Replications = None,
-    seed: Seed = None,
-    sets: Sets = None,
-    baseline: Baseline = None,
-    book: BookName = None,
-    engine: EngineName = "auto",
-    workers: WorkersText = None,
-    scheduler: Scheduler = None,
-    out: OutOrNone = None,
-    resume: Resume = None,
-    as_json: AsJson = False,
 ) -> None:
     """Find the largest load that still meets every requirement, with the confidence asked."""
-    desk = Desk(
-        "capacity",
-        replications=replications,
-        seed=seed,
-        sets=sets,
-        baseline=baseline,
-        book=book,
-        engine=engine,
-        workers=workers,
-        scheduler=scheduler,
-        out=out,
-        resume=resume,
-    )
     base = desk.scenario(scenario)
     step, sure = _share(desk, "--resolution", resolution, RESOLUTION), _share(desk, "--confidence", confidence, LEVEL)
     told = Asked(require or [], strategy or [], tier or [], load, step, sure, desk.replications, growth, lasting)
     asked = desk.noted(lambda: question_of(base, told))
     desk.arguments.check()
     assert asked is not None  # noqa: S101 - `check` raised otherwise
-    desk.answer(base, asked.asked, lambda source: answer(source, asked), capacity_report, as_json=as_json)
+    desk.answer(base, asked.asked, lambda source: answer(source, asked), capacity_report)
 
 
 def _share(desk: Desk, flag: str, text: str | None, usual: float) -> float:

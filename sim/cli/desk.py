@@ -1,11 +1,13 @@
 """What the commands that decide something share: their options, every mistake at once, progress, and the way out."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from inspect import Parameter, signature
 from json import dumps
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import RenderableType
@@ -15,14 +17,26 @@ from sim.cells import Resumable
 from sim.cli.arguments import Arguments
 from sim.cli.console import print_json, stderr, stdout
 from sim.cli.places import as_workers, note_places, noted, tell_how_to_go_on
-from sim.cli.study import read_replications, read_seed, refuse_contradictions, refuse_engine, refuse_scenario
+from sim.cli.study import (
+    Baseline,
+    BookName,
+    EngineName,
+    Replications,
+    Seed,
+    Sets,
+    read_replications,
+    read_seed,
+    refuse_contradictions,
+    refuse_engine,
+    refuse_scenario,
+)
 from sim.decisions.finding import Finding, carry_out
 from sim.decisions.laboratory import Source
 from sim.errors import InputError, nearest
 from sim.experiments.estimates import Json
 from sim.scenario import Scenario, load
 
-__all__ = ["AsJson", "Desk", "OutOrNone", "Resume", "ScenarioName", "Scheduler", "WorkersText"]
+__all__ = ["AsJson", "Desk", "OutOrNone", "Resume", "ScenarioName", "Scheduler", "WorkersText", "at_desk"]
 
 T = TypeVar("T")
 
@@ -42,6 +56,58 @@ Resume = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the document as JSON.")]
 
 
+SHARED: dict[str, tuple[Any, Any]] = {  # option -> how Typer reads it, and its default
+    "replications": (Replications, None),
+    "seed": (Seed, None),
+    "sets": (Sets, None),
+    "baseline": (Baseline, None),
+    "book": (BookName, None),
+    "engine": (EngineName, "auto"),
+    "workers": (WorkersText, None),
+    "scheduler": (Scheduler, None),
+    "out": (OutOrNone, None),
+    "resume": (Resume, None),
+    "as_json": (AsJson, False),
+}
+
+Command = Callable[..., None]
+
+
+def at_desk(name: str, *, without: Collection[str] = (), replications: str = "") -> Callable[[Command], Command]:
+    """Give a command the options that all decisions take: its function gets the desk that has read them, first.
+
+    Parameters
+    ----------
+    name
+        Of the command.
+    without
+        Shared options that make no sense there.
+    replications
+        The help of ``--replications``, where it means something of the command's own.
+    """
+    shared = {option: how for option, how in SHARED.items() if option not in without}
+    if replications:
+        shared["replications"] = Annotated[str | None, typer.Option(metavar="N", help=replications)], None
+
+    def decorated(command: Command) -> Command:
+        own = list(signature(command, eval_str=True).parameters.values())[1:]
+        theirs = [
+            Parameter(option, Parameter.KEYWORD_ONLY, default=at, annotation=as_)
+            for option, (as_, at) in shared.items()
+        ]
+
+        @wraps(command)
+        def call(**given: Any) -> None:
+            told = {option: given.pop(option) for option in shared}
+            command(Desk(name, **told), **given)
+
+        call.__signature__ = signature(command).replace(parameters=[*own, *theirs])  # type: ignore[attr-defined]
+        call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *theirs)}
+        return call
+
+    return decorated
+
+
 class Desk:
     """One command at work: it reads what all of them take, then the command its own, then it answers."""
 
@@ -59,16 +125,18 @@ class Desk:
         scheduler: str | None = None,
         out: Path | None = None,
         resume: Path | None = None,
+        as_json: bool = False,
     ) -> None:
         self.command, self.arguments = command, Arguments()
+        self.sets, self.as_json = tuple(sets or ()), as_json
         self.replications = read_replications(self.arguments, replications)
         self._seed = read_seed(self.arguments, seed)
         flags = {"replications": replications, "seed": seed, "baseline": baseline, "book": book}
-        refuse_contradictions(self.arguments, sets or [], flags)
+        refuse_contradictions(self.arguments, self.sets, flags)
         refuse_engine(self.arguments, engine)
         count = None if workers is None else self.arguments.read("--workers", workers, as_workers)
         note_places(self.arguments, workers, scheduler, out, resume, writes=True)
-        self._overrides = (*(sets or []), *([f"baseline={dumps(baseline)}"] if baseline is not None else []))
+        self._overrides = (*self.sets, *([f"baseline={dumps(baseline)}"] if baseline is not None else []))
         self._book, self._engine = book, engine
         self._workers, self._scheduler = count, scheduler
         self._out, self._resume = out or Path("results"), resume
@@ -100,7 +168,6 @@ class Desk:
         answer: Callable[[Source], Json],
         report: Callable[[Json], Iterator[RenderableType]],
         *,
-        as_json: bool,
         passed: Callable[[Json], bool] = lambda _: True,
     ) -> None:
         """Raise every mistake noted; else carry the study out, print it, and leave with 1 where it did not pass.
@@ -127,7 +194,7 @@ class Desk:
         except Resumable as stopped:
             tell_how_to_go_on(stopped)
             raise typer.Exit(stopped.exit_code) from None
-        _conclude(found, report, as_json=as_json)
+        _conclude(found, report, as_json=self.as_json)
         if not passed(found.summary):
             raise typer.Exit(1)
 

@@ -7,8 +7,7 @@ import typer
 from pydantic_core import PydanticCustomError
 
 from sim.cli.arguments import Arguments
-from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
-from sim.cli.study import Baseline, BookName, EngineName, Seed, Sets
+from sim.cli.desk import Desk, ScenarioName, at_desk
 from sim.decisions.drivers.methods import Sizes
 from sim.decisions.drivers.outputs import USUAL
 from sim.decisions.drivers.sensitivity import CHOICES, USUAL_SIZES, answer, asked, question_of
@@ -16,13 +15,10 @@ from sim.report.sensitivity_table import sensitivity_report
 
 __all__ = ["read_size", "sensitivity"]
 
-_Replications = Annotated[
-    str | None,
-    typer.Option("--replications", metavar="N", help="Of every point, on the same luck. [2; 10 where there are few]"),
-]
 
-
+@at_desk("sensitivity", replications="Of every point, on the same luck. [2; 10 where there are few]")
 def sensitivity(
+    desk: Desk,
     scenario: ScenarioName,
     *,
     vary: Annotated[
@@ -49,32 +45,8 @@ def sensitivity(
         str | None, typer.Option(metavar="N", help=f"Of Sobol's net, a power of two. [{USUAL_SIZES.rows}]")
     ] = None,
     points: Annotated[str | None, typer.Option(metavar="N", help=f"Of PAWN's design. [{USUAL_SIZES.points}]")] = None,
-    replications: _Replications = None,
-    seed: Seed = None,
-    sets: Sets = None,
-    baseline: Baseline = None,
-    book: BookName = None,
-    engine: EngineName = "auto",
-    workers: WorkersText = None,
-    scheduler: Scheduler = None,
-    out: OutOrNone = None,
-    resume: Resume = None,
-    as_json: AsJson = False,
 ) -> None:
     """Find out which inputs drive the cost, the saving and the wait."""
-    desk = Desk(
-        "sensitivity",
-        replications=replications,
-        seed=seed,
-        sets=sets,
-        baseline=baseline,
-        book=book,
-        engine=engine,
-        workers=workers,
-        scheduler=scheduler,
-        out=out,
-        resume=resume,
-    )
     base = desk.scenario(scenario)
     sizes = _sizes(desk.arguments, {"trajectories": trajectories, "rows": rows, "points": points})
     question = None
@@ -84,7 +56,7 @@ def sensitivity(
         )
     desk.check()
     assert question is not None  # noqa: S101 - `check` raised otherwise
-    desk.answer(base, asked(question), lambda source: answer(question, source), sensitivity_report, as_json=as_json)
+    desk.answer(base, asked(question), lambda source: answer(question, source), sensitivity_report)
 
 
 def _sizes(arguments: Arguments, texts: dict[str, str | None]) -> Sizes:

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 from pydantic_core import PydanticCustomError
 
-from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
-from sim.cli.study import Baseline, BookName, EngineName, Seed, Sets
+from sim.cli.desk import Desk, ScenarioName, at_desk
 from sim.decisions.tuning.question import METHODS, REPLICATIONS, Asked, question_of
 from sim.decisions.tuning.tune import answer
 from sim.report.tune_table import tune_report
@@ -15,7 +14,9 @@ from sim.report.tune_table import tune_report
 __all__ = ["tune"]
 
 
+@at_desk("tune", replications=f"Those that choose; at least 100 others judge. [{REPLICATIONS}]")
 def tune(
+    desk: Desk,
     scenario: ScenarioName,
     *,
     strategy: Annotated[str, typer.Option(metavar="STRATEGY", help="Whose parameters are tuned.")],
@@ -41,37 +42,11 @@ def tune(
         str | None,
         typer.Option(metavar="N", help="Settings that the search begins with. [17 of a range, 32 of two, ... 128]"),
     ] = None,
-    replications: Annotated[
-        str | None, typer.Option(metavar="N", help=f"Those that choose; at least 100 others judge. [{REPLICATIONS}]")
-    ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Which of the scenario's models. [the first]")
     ] = None,
-    seed: Seed = None,
-    sets: Sets = None,
-    baseline: Baseline = None,
-    book: BookName = None,
-    engine: EngineName = "auto",
-    workers: WorkersText = None,
-    scheduler: Scheduler = None,
-    out: OutOrNone = None,
-    resume: Resume = None,
-    as_json: AsJson = False,
 ) -> None:
     """Search the parameters of a strategy for the least cost, and say what the best ones save over the present ones."""
-    desk = Desk(
-        "tune",
-        replications=replications,
-        seed=seed,
-        sets=sets,
-        baseline=baseline,
-        book=book,
-        engine=engine,
-        workers=workers,
-        scheduler=scheduler,
-        out=out,
-        resume=resume,
-    )
     share = desk.arguments.read("--precision", precision, _as_share)
     count = None if points is None else desk.arguments.read("--points", points, _as_count)
     base = desk.scenario(scenario)
@@ -97,7 +72,6 @@ def tune(
         asked.plain(),
         lambda source: answer(question, source),
         tune_report,
-        as_json=as_json,
         passed=lambda found: found["outcome"] in {None, "pass"},
     )
 

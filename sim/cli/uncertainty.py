@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 from pydantic_core import PydanticCustomError
 
-from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
-from sim.cli.study import BookName, EngineName, Seed, Sets
+from sim.cli.desk import Desk, ScenarioName, at_desk
 from sim.decisions.doubt.uncertainty import MOST_DRAWS, Question, answer, certain, wrong_question
 from sim.report.uncertainty_table import uncertainty_report
 
@@ -16,7 +15,9 @@ __all__ = ["uncertainty"]
 _USUAL = Question()
 
 
+@at_desk("uncertainty", without=("replications", "baseline"))
 def uncertainty(
+    desk: Desk,
     scenario: ScenarioName,
     *,
     draws: Annotated[
@@ -25,31 +26,11 @@ def uncertainty(
     replications: Annotated[
         str | None, typer.Option(metavar="N", help=f"Runs of every strategy at each draw. [{_USUAL.replications}]")
     ] = None,
-    seed: Seed = None,
-    sets: Sets = None,
-    book: BookName = None,
-    engine: EngineName = "auto",
-    workers: WorkersText = None,
-    scheduler: Scheduler = None,
-    out: OutOrNone = None,
-    resume: Resume = None,
-    as_json: AsJson = False,
 ) -> None:
     """Draw the uncertain values of a scenario: what costs come of it, how much is luck, and what to measure next.
 
     A value is uncertain that is a law: rate = "lognormal(120/h, cv=0.3)" in the file, or by --set.
     """
-    desk = Desk(
-        "uncertainty",
-        seed=seed,
-        sets=sets,
-        book=book,
-        engine=engine,
-        workers=workers,
-        scheduler=scheduler,
-        out=out,
-        resume=resume,
-    )
     times = (
         _count(desk, "--draws", draws, _USUAL.draws),
         _count(desk, "--replications", replications, _USUAL.replications),
@@ -65,7 +46,6 @@ def uncertainty(
         question._asdict(),
         lambda source: answer(source, question, base),
         uncertainty_report,
-        as_json=as_json,
     )
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from pydantic_core import PydanticCustomError
 
-from sim.cli.desk import AsJson, Desk, OutOrNone, Resume, ScenarioName, Scheduler, WorkersText
-from sim.cli.study import BookName, EngineName, Replications, Seed, Sets, refuse_contradictions
+from sim.cli.desk import Desk, ScenarioName, at_desk
+from sim.cli.study import refuse_contradictions
 from sim.decisions.rollout.claims import CEILING, DRAWS, Question, question_of
 from sim.decisions.rollout.validate import answer
 from sim.report.validate_table import validate_report
@@ -17,7 +17,9 @@ from sim.stats import LEVEL
 __all__ = ["validate"]
 
 
+@at_desk("validate", without=("baseline",), replications="Exactly so many. [looks at 100, 200, 400, ...]")
 def validate(
+    desk: Desk,
     scenario: ScenarioName,
     *,
     candidate: Annotated[str | None, typer.Option(metavar="STRATEGY", help="What is to be rolled out.")] = None,
@@ -34,7 +36,6 @@ def validate(
     model: Annotated[
         list[str] | None, typer.Option(metavar="MODEL", help="Judge it on this model only; may be repeated. [all]")
     ] = None,
-    replications: Replications = None,
     ceiling: Annotated[
         str | None, typer.Option(metavar="N", help=f"No look at more replications than these. [{CEILING}]")
     ] = None,
@@ -44,33 +45,12 @@ def validate(
     robustness: Annotated[
         bool, typer.Option("--robustness/--no-robustness", help="Try contested billing and uncertain inputs too.")
     ] = True,
-    seed: Seed = None,
-    sets: Sets = None,
-    book: BookName = None,
-    engine: EngineName = "auto",
-    workers: WorkersText = None,
-    scheduler: Scheduler = None,
-    out: OutOrNone = None,
-    resume: Resume = None,
-    as_json: AsJson = False,
 ) -> None:
     """Judge whether a strategy keeps what is required of it: 0 where it passes, 1 where it fails or is undecided."""
-    desk = Desk(
-        "validate",
-        replications=replications,
-        seed=seed,
-        sets=sets,
-        book=book,
-        engine=engine,
-        workers=workers,
-        scheduler=scheduler,
-        out=out,
-        resume=resume,
-    )
-    refuse_contradictions(desk.arguments, sets or [], {"baseline": baseline})
+    refuse_contradictions(desk.arguments, desk.sets, {"baseline": baseline})
     if candidate is None:
         desk.arguments.refuse("--candidate", "is missing", "the strategy that is to be rolled out")
-    if replications is not None and ceiling is not None:
+    if desk.replications is not None and ceiling is not None:
         desk.arguments.refuse("--ceiling", "contradicts --replications, which are exactly so many", "one of the two")
     sure = desk.arguments.read("--confidence", confidence, _as_share)
     most = CEILING if ceiling is None else desk.arguments.read("--ceiling", ceiling, _as_whole)
@@ -99,7 +79,6 @@ def validate(
         question.asked,
         lambda source: answer(question, source),
         validate_report,
-        as_json=as_json,
         passed=lambda document: bool(document["verdict"] == "pass"),
     )
 
