@@ -35,7 +35,7 @@ SERVICE = (
     "video-questions",
 )
 VERSIONS = tuple(name + version for name in GUIDE for version in ("", "-google", "-stochastic"))
-NAMES = sorted((*VERSIONS, *MISTAKES, *SERVICE, "mixed-day", "quickstart"))
+NAMES = sorted((*VERSIONS, *MISTAKES, *SERVICE, "mixed-day", "quickstart", "unknown-demand"))
 STOCHASTIC = [name for name in NAMES if not name.startswith("guide") or name.endswith("stochastic")]
 WITHOUT_CHANCE = [name for name in NAMES if name not in STOCHASTIC]
 SURE = 1 - 1e-6  # level of the intervals that must lie on one side of zero
@@ -43,9 +43,19 @@ SURE = 1 - 1e-6  # level of the intervals that must lie on one side of zero
 # Its requests are the same in every replication, so its bill is too; what varies is how long its jobs take.
 SAME_BILL = "tier-1-queue"
 
-# What a run must warn of: the mistake that it is there to show.
+# What a run must warn of: the mistake that it is there to show, or what is not known and taken at its median.
 WARNED = {
     "mistake-2-below-the-minimum": ["below_the_minimum on gemini-2.5-flash caches nothing"],
+    "unknown-demand": [
+        f"{path} is uncertain"
+        for path in (
+            "contexts.contracts.tokens",
+            "streams.questions.arrivals.rate",
+            "streams.questions.fresh.mean",
+            "streams.questions.output.mean",
+            "service.implicit.hit_chance[0].chance",
+        )
+    ],
 }
 
 

@@ -39,7 +39,7 @@ def until_sure(measured: Callable[[int], Sequence[Measure]], until: Until) -> Ce
     """Return how a run ended that goes on until it is sure; ``measured(n)`` runs n replications in all, and measures.
 
     >>> until_sure(lambda n: [Measure("cost", [4.0, 5.0] * (n // 2))], Until(0.02, floor=50)).looks
-    (50, 100, 132)
+    (50, 100, 129)
     """
     looks, count = [], until.floor
     while True:
