@@ -18,10 +18,12 @@ from sim.decisions.drivers.boundaries import Cell, Corner, boundaries
 from sim.decisions.drivers.break_even import answer, break_even, question_of
 from sim.decisions.drivers.formulas import NoForm, expected_cost
 from sim.errors import InputError
+from sim.report.break_even_map import break_even_report
 
 MODEL = "gemini-2.5-flash"
 X, Y = "load", "contexts.manual.zipf"  # any two paths of plain numbers: what they mean is up to the test's function
 AXES = [f"{X}=1..2", f"{Y}=0..1"]
+FRAME = {"scenario": "small", "question": "?", "seed": 1, "book": "google", "warnings": [], "assumptions": []}
 
 
 @pytest.fixture
@@ -177,6 +179,71 @@ def test_what_luck_does_not_separate_is_undecided(base):
     assert unsure <= {3, 4, 5}
     for point in found["points"]:
         assert point["undecided"] == (point["margin_usd"]["lo"] <= 0)
+
+
+def test_a_cheaper_one_that_may_be_in_time_leaves_a_row_undecided_and_draws_no_line(base):
+    """Of ten replications two are late in one row only: not decided there, no change of cost, and it says why."""
+
+    def columns(place):
+        cheap, unlucky = place.strategy == "explicit", round(8 * place.number(Y, 0.0)) == 3
+        late = cheap & unlucky & (place.luck.replications < 2)
+        return {"cost_usd": 50.0 if cheap else 100.0, "within_patience": np.where(late, 0, 100)}
+
+    question = question_of(base, AXES, grid=9, refine=0, replications=10)
+    document = answer(question, Made(base, columns))
+    found = document["maps"][0]
+    assert found["lattice"] == [["none" if j == 3 else "explicit"] * 9 for j in range(9)]  # by the estimates
+    for point in found["points"]:
+        there = point["step"][1] == 3
+        assert (point["undecided"], point["leader"]) == (there, "explicit")
+        assert (point["rivals"], point["unsure_in_time"]) == ((["explicit"],) * 2 if there else ([], []))
+    assert found["boundaries"] == []
+    shares = {one["strategy"]: (one["undecided"], one["unsure_in_time"]) for one in found["shares"]}
+    assert shares == {"none": (1 / 9, 1 / 9), "explicit": (0, 0)}
+    texts = [str(part) for part in break_even_report(document | FRAME)]
+    assert any("as it may be in time or late (explicit)" in text for text in texts)
+    assert any(text.endswith("|" + "  ".join("n" * 9)) for text in texts)
+    assert "undecided are 11 %, 11 % as to who keeps the patience target" in texts[0]
+
+
+def test_who_surely_misses_the_target_is_no_rival_and_its_line_is_one_of_patience(base):
+    """The negative control: late in all replications of a row is decided, and parts regions halfway, by patience."""
+
+    def columns(place):
+        cheap, late = place.strategy == "explicit", place.number(Y, 0.0) > 0.5
+        return {"cost_usd": 50.0 if cheap else 100.0, "within_patience": 0 if cheap and late else 100}
+
+    question = question_of(base, AXES, grid=3, refine=0, replications=10)
+    document = answer(question, Made(base, columns))
+    found = document["maps"][0]
+    assert found["lattice"] == [["explicit"] * 3] * 2 + [["none"] * 3]
+    assert not any(point["undecided"] for point in found["points"])
+    (line,) = found["boundaries"]
+    assert [(point["step"][1], point["by"], point["interval"]) for point in line["points"]] == [
+        (1.5, "patience", None)
+    ] * 3
+    assert any("(simulated, by the patience target)" in str(part) for part in break_even_report(document | FRAME))
+
+
+def test_where_only_estimates_miss_the_target_none_is_undecided_rather_than_in_time(base):
+    """Both strategies late in two of ten replications: none by the estimates, which is not known, and is a tilde."""
+    luck = {"within_patience": np.array([0, 0] + [100] * 8)}
+    question = question_of(base, AXES, grid=2, refine=0, replications=10)
+    document = answer(question, made(base, lambda *_: 1.0, **luck))
+    for point in document["maps"][0]["points"]:
+        assert (point["strategy"], point["undecided"], point["leader"]) == (None, True, "none")
+        assert point["unsure_in_time"] == ["none", "explicit"]
+    texts = [str(part) for part in break_even_report(document | FRAME)]
+    assert any(text.endswith("|~  ~") for text in texts)
+
+
+def test_the_best_one_is_undecided_where_it_may_miss_the_target_itself(base):
+    """By its estimate it reaches the target, by its interval it may not: small letters, and the same leader."""
+    luck = {"within_patience": np.array([80] + [100] * 9)}  # 98 % on average, of 95 % that are wanted
+    question = question_of(base, AXES, grid=2, refine=0, replications=10)
+    for point in answer(question, made(base, lambda *_: 1.0, **luck))["maps"][0]["points"]:
+        assert (point["strategy"], point["rivals"], point["unsure_in_time"]) == ("none", [], ["none"])
+        assert point["undecided"]
 
 
 # ---------------------------------------------------------------- closed forms

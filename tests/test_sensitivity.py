@@ -20,6 +20,7 @@ from sim.decisions.drivers.outputs import Sample, noise
 from sim.decisions.drivers.sensitivity import answer, question_of, sensitivity
 from sim.decisions.drivers.usual import usual
 from sim.errors import InputError
+from sim.report.sensitivity_table import sensitivity_report
 
 G = np.array([0.0, 1.0, 4.5, 9.0, 99.0])
 C = np.array([4.0, -2.0, 1.0, 0.0])
@@ -233,6 +234,26 @@ def test_the_best_strategy_is_told_where_an_input_changes_it(base):
     assert (best["strategy"], best["second"], best["margin_usd"]["mean"]) == ("none", "explicit", 0.5)
     changes = [(one["path"], one["end"], one["value"], one["strategy"]) for one in best["changes"]]
     assert changes == [("load", "high", "2", "explicit"), ("service.slowness_cv", "high", "1", "explicit")]
+
+
+def test_a_winner_is_undecided_where_a_cheaper_one_may_be_in_time(base):
+    """Two of ten replications late is not surely late: the tornado says so of that end, and not where all are late."""
+
+    def columns(place):
+        cheap, times = place.strategy == "explicit", place.luck.replications
+        late = times < {"2": 2, "1": 10}.get(place.sets.get("load"), 0)
+        return {"cost_usd": 1.0 if cheap else 2.0, "within_patience": np.where(cheap & late, 0, 100)}
+
+    question = question_of(base, ["load=1..2"], "tornado", replications=10)
+    document = answer(question, Made(base, columns))
+    best = document["tornado"]["winners"][0]
+    assert (best["strategy"], best["undecided"]) == ("explicit", False)
+    told = [(one["end"], one["strategy"], one["undecided"], one["unsure_in_time"]) for one in best["changes"]]
+    assert told == [("low", "none", False, []), ("high", "none", True, ["explicit"])]
+    frame = {"scenario": "small", "question": "?", "seed": 1, "book": "google", "warnings": [], "assumptions": []}
+    texts = [str(part) for part in sensitivity_report(document | frame)]
+    doubt = "(undecided against explicit, as explicit may keep the patience target or miss it)"
+    assert [text.endswith(doubt) for text in texts if text.startswith("  load")] == [False, True]
 
 
 def test_an_output_without_a_value_has_no_indices_and_says_so(base):

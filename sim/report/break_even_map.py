@@ -1,30 +1,27 @@
 """A map of break-evens for the terminal: a letter for the best strategy at each point, readable without colour."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from sim.report.figures import share
+from sim.report.break_even_words import doubted, lines_of, reading, shared_out, short
 from sim.report.fine_print import remarks
 from sim.report.tables import Json
 
 __all__ = ["break_even_report"]
 
 _WIDE = 3  # characters a step
-_NOTHING, _CLOSED = "-", "*"
+_NOTHING, _MAYBE, _CLOSED = "-", "~", "*"
 _COLOURS = ("green", "cyan", "magenta", "yellow", "blue", "red")
 _TICK = 9  # characters between two values of the x axis at least
-_DECIMAL = re.compile(r"(-?\d+\.\d+)(|/.+)")
-_UNITS = re.compile(r"\d+(?:ms|[dhms])")
 
 
 def break_even_report(summary: Json) -> Iterator[RenderableType]:
     """Yield what is to be printed of a map, in order."""
     several = len(summary["maps"]) > 1
     for one in summary["maps"]:
-        yield Text(_answer(one, several), style="bold")
+        yield Text(shared_out(one, several), style="bold")
     x, y = (axis["path"] for axis in summary["axes"])
     simulated = len(summary["maps"][0]["points"])
     yield Text(
@@ -36,27 +33,15 @@ def break_even_report(summary: Json) -> Iterator[RenderableType]:
     for one in summary["maps"]:
         yield Text()
         yield from _map(summary, one, letters)
-        yield from _lines(summary, one)
+        yield from lines_of(summary, one)
     yield Text()
-    yield Text(_reading(summary), style="dim")
+    yield Text(reading(summary), style="dim")
     yield from remarks(summary)
 
 
 def _runs(summary: Json) -> str:
     count = summary["replications"]
     return "1 replication" if count == 1 else f"{count:,} replications"
-
-
-def _answer(one: Json, several: bool) -> str:
-    """Return how the region is shared out."""
-    parts = [
-        f"{part['strategy'] or 'none keeps the patience target'} {share(part['share'], digits=0)}"
-        for part in one["shares"]
-    ]
-    unsure = sum(part["undecided"] for part in one["shares"])
-    on = f"On {one['model']} the" if several else "The"
-    doubt = f"; undecided are {share(unsure, digits=0)}" if unsure else ""
-    return f"{on} cheapest in time over the region: {', '.join(parts)}{doubt}."
 
 
 def _letters(names: Sequence[str]) -> dict[str, str]:
@@ -75,7 +60,7 @@ def _letters(names: Sequence[str]) -> dict[str, str]:
 def _map(summary: Json, one: Json, letters: dict[str, str]) -> Iterator[Text]:
     """Yield the rows from the highest y down, then the x axis and the legend."""
     across, up = summary["axes"]
-    ticks = [_short(text) for text in up["ticks"]]
+    ticks = [short(text) for text in up["ticks"]]
     margin = max(map(len, ticks))
     steps = summary["steps"]
     canvas = _canvas(summary, one, letters)
@@ -87,7 +72,7 @@ def _map(summary: Json, one: Json, letters: dict[str, str]) -> Iterator[Text]:
             row.append(char, style=colours.get(char.upper(), "bold" if char == _CLOSED else ""))
         yield row
     yield Text(" " * margin + " +" + "-" * (_WIDE * steps + 1))
-    yield Text(" " * (margin + 2) + _ticks([_short(text) for text in across["ticks"]]) + "  " + across["path"])
+    yield Text(" " * (margin + 2) + _ticks([short(text) for text in across["ticks"]]) + "  " + across["path"])
     yield Text(_legend(one, letters))
 
 
@@ -101,7 +86,7 @@ def _canvas(summary: Json, one: Json, letters: dict[str, str]) -> list[list[str]
     for point in one["points"]:
         i, j = point["step"]
         if point["undecided"]:
-            rows[j][_WIDE * i] = rows[j][_WIDE * i].lower()
+            rows[j][_WIDE * i] = _MAYBE if point["strategy"] is None else rows[j][_WIDE * i].lower()
     for line in one["closed_forms"]["boundaries"]:
         for point in line["points"]:
             x, y = point["step"]
@@ -131,59 +116,11 @@ def _ticks(texts: Sequence[str]) -> str:
 def _legend(one: Json, letters: dict[str, str]) -> str:
     seen = {name for row in one["lattice"] for name in row}
     parts = [f"{letter} {name}" for name, letter in letters.items() if name in seen]
-    parts += [f"{_NOTHING} none keeps the patience target"] if None in seen else []
-    if any(point["undecided"] for point in one["points"]):
-        parts.append("a small letter: undecided against the next")
+    nobody = [point["undecided"] for point in one["points"] if point["strategy"] is None]
+    parts += [f"{_NOTHING} none keeps the patience target"] if not all(nobody) else []
+    parts += [f"{_MAYBE} none by its estimate, but it is undecided"] if any(nobody) else []
+    if any(point["undecided"] and point["strategy"] for point in one["points"]):
+        parts.append(f"a small letter: undecided against another{doubted(one)}")
     if one["closed_forms"]["boundaries"]:
         parts.append(f"{_CLOSED} where closed forms cost the same")
     return "; ".join(parts)
-
-
-def _lines(summary: Json, one: Json) -> Iterator[Text]:
-    """Yield where each pair of neighbours costs the same: the ends of each line, and its middle."""
-    closed = one["closed_forms"]
-    yield from _told(summary, one["boundaries"], "simulated")
-    yield from _told(summary, closed["boundaries"], "closed form")
-    missing = [f"{name}: {why}" for name, why in closed["strategies"].items() if why is not None]
-    if missing:
-        yield Text(f"No closed form of {'; '.join(missing)}.", style="dim")
-
-
-def _told(summary: Json, lines: Sequence[Json], what: str) -> Iterator[Text]:
-    names = [axis["path"].rpartition(".")[2] for axis in summary["axes"]]
-    for line in lines:
-        between = " and ".join(name or "nothing in time" for name in line["between"])
-        points = line["points"]
-        shown = dict.fromkeys((0, len(points) // 2, len(points) - 1))
-        ends = "; ".join(f"{names[0]} {_value(points[at], 'x')}, {names[1]} {_value(points[at], 'y')}" for at in shown)
-        yield Text(f"{between} ({what}): {ends}")
-
-
-def _value(point: Json, axis: str) -> str:
-    """Return the value of a point on an axis, with its interval where it was interpolated along that."""
-    text, interval = _short(point[axis]), point["interval"]
-    if interval is None or interval["axis"] != axis:
-        return text
-    return f"{text} [{_short(interval['lo'])}, {_short(interval['hi'])}]"
-
-
-def _short(text: str) -> str:
-    """Return a value with three digits, or a duration with its two largest units.
-
-    >>> _short("3.07529122036/h"), _short("1h52m24s147ms"), _short("20480"), _short("-0.51234567")
-    ('3.08/h', '1h52m', '20480', '-0.512')
-    """
-    if (match := _DECIMAL.fullmatch(text)) is not None:
-        return f"{float(match[1]):.3g}{match[2]}"
-    parts = _UNITS.findall(text)
-    return "".join(parts[:2]) if "".join(parts) == text else text
-
-
-def _reading(summary: Json) -> str:
-    steps = " x ".join(str(summary["steps"] + 1) for _ in summary["axes"])
-    return (
-        f"The lattice has {steps} points; those between simulated ones that agree are taken as they are. A point is "
-        "undecided where the paired 95 % interval of what the next strategy costs more holds 0. Lines interpolate mean "
-        "costs between neighbouring points, [ ] is a 95 % interval along an axis. Shares are of the lattice and have "
-        "none."
-    )

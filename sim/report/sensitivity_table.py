@@ -216,17 +216,24 @@ def _changes(summary: Json) -> Iterator[Text]:
     for best in (summary["tornado"] or {"winners": []})["winners"]:
         on = f" on {best['model']}" if _several(summary) else ""
         if best["strategy"] is None:
-            yield Text(f"As the scenario is, no strategy keeps the patience target{on}.")
+            yield Text(f"As the scenario is, no strategy keeps the patience target{on}{_doubt(best)}.")
             continue
-        unsure = f" (undecided against {best['second']})" if best["undecided"] else ""
+        unsure = _doubt(best)
         if not best["changes"]:
             yield Text(f"{best['strategy']}{unsure} stays the cheapest in time{on} at either end of every input.")
             continue
         yield Text(f"The cheapest in time{on} is {best['strategy']}{unsure}; one input alone makes it another one:")
         for change in best["changes"]:
             other = change["strategy"] or "none keeps the patience target"
-            doubt = f" (undecided against {change['second']})" if change["undecided"] else ""
-            yield Text(f"  {change['path']} = {change['value']}: {other}{doubt}")
+            yield Text(f"  {change['path']} = {change['value']}: {other}{_doubt(change)}")
+
+
+def _doubt(best: Json) -> str:
+    """Return what makes a best strategy undecided: rivals, and who may keep the patience target or miss it."""
+    parts = [f"against {_and(best['rivals'])}"] if best["rivals"] else []
+    late = best["unsure_in_time"]
+    parts += [f"as {_and(late)} may keep the patience target or miss it"] if late else []
+    return f" (undecided {', '.join(parts)})" if parts else ""
 
 
 def _others(summary: Json) -> FigureTable:

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sim.decisions.laboratory import Found
-from sim.decisions.measures import evidence_of, least_of, measures_of
+from sim.decisions.measures import least_of
+from sim.decisions.standing import Keeps, standing, surely_dearer
 from sim.experiments.estimates import Json
 from sim.paths import split
 from sim.scenario import Arm
-from sim.skewed import bill_difference, bill_interval, bill_saving
+from sim.skewed import bill_interval, bill_saving
 from sim.stats import LEVEL, Interval
 from sim.strategies.options import BatchOptions, FlexOptions
 
-__all__ = ["Contender", "Contest", "contest", "costs_of", "is_offer", "is_stacked", "told"]
+__all__ = ["Contender", "Contest", "contest", "is_offer", "is_stacked", "told"]
 
 
 class Contender(NamedTuple):
@@ -25,7 +26,7 @@ class Contender(NamedTuple):
     cost: Interval
     share: Fraction | None  # of the requests, answered in time; None where there was none
     in_time: Interval | None  # that share
-    keeps: Literal["yes", "no", "unsure"]  # the patience target
+    keeps: Keeps  # the patience target
 
     @property
     def mean(self) -> Fraction:
@@ -73,7 +74,8 @@ def contest(found: Found, pairs: Sequence[tuple[str, str]], target: float, level
     ties = [one for one in others if one.costs == best.costs]
     runner = next((one for one in others if one not in ties), None)
     open_ones = [one for one in offers if one.keeps != "no" and one is not best and one not in ties]
-    rivals = [one for one in open_ones if not _surely_dearer(one, best, 1 - (1 - level) / max(1, len(open_ones)))]
+    each = 1 - (1 - level) / max(1, len(open_ones))
+    rivals = [one for one in open_ones if not surely_dearer(one.costs, best.costs, each)]
     decided = not rivals and best.keeps == "yes" and times >= least
     saving = None if runner is None or not runner.mean else bill_saving(best.costs, runner.costs, level)
     return Contest(contenders, best, runner, saving, ties, rivals, decided, times, least)
@@ -94,34 +96,9 @@ def is_stacked(arm: Arm) -> bool:
     return halved and arm.terms.batch_cached == "stacked"
 
 
-def costs_of(found: Found, strategy: str, model: str) -> list[Fraction]:
-    """Return the exact dollars of each replication."""
-    return [Fraction(row["cost_usd_exact"]) for row in found.of(strategy, model)]
-
-
 def _contender(found: Found, pair: tuple[str, str], target: float, level: float) -> Contender:
-    strategy, model = pair
-    costs = costs_of(found, strategy, model)
-    rows, measure = found.of(strategy, model), measures_of(found.scenario)["within_patience"]
-    total, in_time = (sum(row[name] for row in rows) for name in ("total", "within_patience"))
-    share = Fraction(in_time, total) if total else None
-    interval = evidence_of(measure, found, strategy, model=model).interval(level) if total else None
-    return Contender(strategy, model, costs, bill_interval(costs), share, interval, _keeps(share, interval, target))
-
-
-def _keeps(share: Fraction | None, interval: Interval | None, target: float) -> Literal["yes", "no", "unsure"]:
-    if share is None or interval is None:
-        return "yes"
-    if interval.lo is None or interval.hi is None:
-        return "unsure"
-    if interval.lo == interval.hi:
-        return "yes" if float(share) >= target else "no"
-    return "yes" if interval.lo >= target else "no" if interval.hi < target else "unsure"
-
-
-def _surely_dearer(one: Contender, best: Contender, level: float) -> bool:
-    lo = bill_difference(one.costs, best.costs, level).lo
-    return lo is not None and lo > 0
+    one = standing(found, *pair, target=target, level=level)
+    return Contender(*pair, one.costs, bill_interval(one.costs), one.share, one.in_time, one.keeps)
 
 
 def told(interval: Interval | None) -> Json | None:

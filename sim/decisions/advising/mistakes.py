@@ -4,9 +4,9 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
-from sim.decisions.advising.contest import costs_of
 from sim.decisions.advising.suspicions import Suspicion
 from sim.decisions.laboratory import Found
+from sim.decisions.standing import costs_of
 from sim.skewed import bill_difference
 from sim.stats import Interval
 

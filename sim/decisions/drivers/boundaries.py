@@ -1,13 +1,14 @@
 """Lines between regions of a lattice in which different strategies are the best, by interpolation of what they cost.
 
 Nodes are pairs of whole numbers; a cell is a square between four of them. A line crosses an edge where the difference
-of the two strategies' mean costs is 0, taken as linear between the edge's ends.
+of the two strategies' mean costs is 0, taken as linear between the edge's ends; in its middle where one of the two will
+do at one end only, so that no cost tells where.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from scipy.special import stdtrit
 
@@ -18,6 +19,7 @@ __all__ = ["Cell", "Corner", "Line", "Node", "Vertex", "boundaries", "corners_of
 Node: TypeAlias = tuple[int, int]
 Edge: TypeAlias = tuple[Node, Node]
 Pair: TypeAlias = tuple[str | None, str | None]
+By: TypeAlias = Literal["cost", "patience"]
 
 
 class Cell(NamedTuple):
@@ -32,7 +34,7 @@ class Corner(NamedTuple):
     """What is known at a node."""
 
     best: str | None  # None: no strategy will do
-    costs: Mapping[str, Sequence[float]]  # of each replication, the same ones at every node
+    costs: Mapping[str, Sequence[float]]  # of those that will do, each replication, the same ones at every node
 
 
 class Vertex(NamedTuple):
@@ -42,6 +44,7 @@ class Vertex(NamedTuple):
     y: float
     half: float | None  # of its 95 % interval along its edge; None where there is none
     along: str  # "x" or "y": the axis of its edge; "" inside of a cell, where three regions meet
+    by: By | None = None  # what changes along that edge: which costs less, or which will do
 
 
 class Line(NamedTuple):
@@ -101,12 +104,15 @@ def _segments(
 
 
 def _crossing(edge: Edge, corners: Mapping[Node, Corner]) -> Vertex:
-    """Return where an edge is crossed: in its middle where the best changes for another reason than its cost."""
+    """Return where an edge is crossed."""
     (i, j), (right, up) = edge
-    size = (right - i) + (up - j)
-    share, half = _zero(*(corners[node] for node in edge))
+    one, other = (corners[node] for node in edge)
     along = "x" if right > i else "y"
-    return Vertex(i + share * (right - i), j + share * (up - j), None if half is None else half * size, along)
+    if any(name not in corner.costs for name in (one.best, other.best) for corner in (one, other)):
+        return Vertex((i + right) / 2, (j + up) / 2, None, along, "patience")
+    size = (right - i) + (up - j)
+    share, half = _zero(one, other)
+    return Vertex(i + share * (right - i), j + share * (up - j), None if half is None else half * size, along, "cost")
 
 
 def _zero(one: Corner, other: Corner) -> tuple[float, float | None]:
@@ -114,9 +120,7 @@ def _zero(one: Corner, other: Corner) -> tuple[float, float | None]:
 
     With the difference ``(1 - t) D0 + t D1`` of each replication the interval is that of its mean over its slope.
     """
-    a, b = one.best, other.best
-    if a is None or b is None or any(name not in corner.costs for name in (a, b) for corner in (one, other)):
-        return 0.5, None
+    a, b = str(one.best), str(other.best)
     here, there = ([y - x for x, y in zip(corner.costs[a], corner.costs[b], strict=True)] for corner in (one, other))
     n, start, end = len(here), math.fsum(here) / len(here), math.fsum(there) / len(there)
     if not start >= 0 >= end or start == end:

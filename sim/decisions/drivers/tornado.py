@@ -12,8 +12,9 @@ import numpy as np
 from sim.decisions.drivers.inputs import Inputs
 from sim.decisions.drivers.methods import Json, bounds
 from sim.decisions.drivers.outputs import Output, Sample, sampled
-from sim.decisions.drivers.winners import Winner, costs_of, winner
+from sim.decisions.drivers.winners import standings, told, winner
 from sim.decisions.laboratory import Found
+from sim.decisions.standing import costs_of
 from sim.experiments.rows import exact_text
 from sim.stats import Interval, mean_interval
 
@@ -89,7 +90,7 @@ def _exact(found: Found, output: Output) -> str:
 
 def _winners(inputs: Inputs, points: Sequence[Found], strategies: Sequence[str], model: str) -> Json:
     """Return the cheapest strategy that keeps the patience target, and at which ends of inputs it is another one."""
-    best = [winner(found, strategies, model) for found in points]
+    best = [winner(standings(found, strategies, model)) for found in points]
     changes = [
         {
             "path": path,
@@ -102,9 +103,3 @@ def _winners(inputs: Inputs, points: Sequence[Found], strategies: Sequence[str],
         if best[1 + 2 * number + side].strategy != best[0].strategy
     ]
     return {"model": model, **told(best[0]), "changes": changes}
-
-
-def told(best: Winner) -> Json:
-    """Return a winner as a document has it."""
-    margin = None if best.margin is None else bounds(best.margin)
-    return {"strategy": best.strategy, "second": best.second, "margin_usd": margin, "undecided": best.undecided}
