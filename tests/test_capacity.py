@@ -115,10 +115,10 @@ def test_a_search_that_believes_its_estimates_is_above_half_of_the_time():
 
 
 def test_without_chance_the_capacity_is_the_largest_load_of_the_grid():
-    """T0: and it takes ten replications a load, all of them the same."""
+    """T0: and it takes three replications of a pilot and ten of a test, all of them the same."""
     one = driven(PLAN, lambda step, times: [late(step)] * len(times))
     assert (one.capacity, one.beyond, one.since) == (TRUE - 1, TRUE, None)
-    assert {len(look.times) for look in one.looks} == {10}
+    assert {(look.stage, len(look.times)) for look in one.looks} == {("pilot", 3), ("test", 10)}
 
 
 def test_tests_share_no_replication_with_the_pilot():
@@ -128,6 +128,15 @@ def test_tests_share_no_replication_with_the_pilot():
     tested = {time for look in one.looks if look.stage == "test" for time in look.times}
     assert not pilot & tested
     assert all(len(look.times) == ENOUGH for look in one.looks if look.stage == "test" and look.passed)
+
+
+def test_a_pilot_looks_closer_where_few_replications_leave_it_open_only():
+    """T0, seed 3: loads far from the knee, on both sides, take three replications, and some near it take ten."""
+    one = driven(PLAN, noisy(3, "skewed"))
+    pilot = {look.step: len(look.times) for look in one.looks if look.stage == "pilot"}
+    few, many = ([step for step, count in pilot.items() if count == wanted] for wanted in (3, 10))
+    assert min(few) < min(many) <= max(many) < max(few)
+    assert len(few) + len(many) == len(pilot)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(0.0, (None, GRID.lo)), (1.0, (GRID.hi, None))])

@@ -7,7 +7,7 @@ The document ``gcsim.capacity/1``
 ``requirements``
     As they were asked for.
 ``confidence``, ``replications``, ``pilot``, ``step``
-    Of the answer; replications of a test and of a pilot; by what share a load is above the one before.
+    Of the answer; replications of a test, and of a pilot at most; by what share a load is above the one before.
 ``own_load``, ``loads``
     The scenario's own load; ``lo`` and ``hi`` of the range, and ``ended``: ``range``, or ``requests`` where more load
     would be more than ``requests`` in a replication.
@@ -38,7 +38,7 @@ from typing import Any, TypeAlias, Unpack
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Source
 from sim.decisions.planning.growth import grown
-from sim.decisions.planning.knee import PILOT, Plan
+from sim.decisions.planning.knee import FEW, PILOT, Plan
 from sim.decisions.planning.load_question import Asked, Question, question_of
 from sim.decisions.planning.loads import MOST_REQUESTS, RESOLUTION
 from sim.decisions.planning.searches import Line, Searches
@@ -110,7 +110,8 @@ def answer(source: Source, asked: Question) -> Json:
     """Return the document, given what computes cells."""
     loads, models = asked.loads, source.base.spec.models
     lines = [Line(tier, name, model) for tier in asked.tiers for name in asked.strategies for model in models]
-    usual = PILOT * (len(loads.rungs) // 2 + 6) + 2 * asked.replications  # cells of a search: a guess, for the bar
+    pilot = FEW * (len(loads.rungs) // 2 + 4) + 2 * PILOT
+    usual = pilot + 3 * asked.replications // 2  # cells of a search: a guess, for the bar
     source.expect(len(lines) * usual)
     plan = Plan(asked.requirements, loads, asked.confidence, asked.replications)
     capacities = Searches(source, plan, lines).run()

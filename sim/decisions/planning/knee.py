@@ -4,7 +4,8 @@ The method has two parts, on different replications.
 
 1. A *pilot* of ``PILOT`` replications a load looks for the knee: doublings of the load, then bisection on the grid. A
    load seems to pass where the pilot's interval, as narrow as all replications of a test would make it, meets the
-   limit. The pilot decides nothing but where the tests begin.
+   limit; far from the knee the first ``FEW`` replications tell as much. The pilot decides nothing but where the tests
+   begin.
 2. *Tests* of all replications go up from there step by step and stop at the first load that is not passed. Given the
    pilot, which is independent of them, their order is fixed, and tests in a fixed order keep their level without a
    correction: to report a load above the true capacity the first load above it must pass, and that is one test (Maurer,
@@ -34,9 +35,10 @@ from sim.decisions.planning.loads import Loads
 from sim.stats import LEVEL, Interval
 from sim.verdicts import Evidence, Requirement, Verdict, judge
 
-__all__ = ["PILOT", "Knee", "Look", "Plan", "Search", "Seen", "Wish", "knee"]
+__all__ = ["FEW", "PILOT", "Knee", "Look", "Plan", "Search", "Seen", "Wish", "knee"]
 
-PILOT = 10  # replications: as many as can tell that nothing is random
+FEW = 3  # replications of a pilot where they leave nothing open, and
+PILOT = 10  # where they do
 _EARLY = (PILOT, 30)  # replications after which a test may end
 _HOPELESS = 0.99  # level at which it does
 
@@ -171,31 +173,47 @@ def _pilot(plan: Plan, looks: list[Look]) -> Generator[list[Wish], list[Seen], t
 
 
 def _looks(plan: Plan, steps: Iterable[int]) -> Generator[list[Wish], list[Seen], list[Look]]:
-    """Take pilot looks at some loads at once; their replications are none of a test's."""
-    times = range(plan.replications, plan.replications + PILOT)
+    """Take pilot looks at some loads at once, at those that few replications leave open a second one of more."""
+    few = yield from _glances(plan, steps, FEW)
+    more = yield from _glances(plan, [look.step for look in few if _open(plan, look)], PILOT)
+    closer = {look.step: look for look in more}
+    return [closer.get(look.step, look) for look in few]
+
+
+def _glances(plan: Plan, steps: Iterable[int], count: int) -> Generator[list[Wish], list[Seen], list[Look]]:
+    """Look at some loads at once; the replications are none of a test's."""
+    times = range(plan.replications, plan.replications + count)
     wishes = [Wish(step, times) for step in steps]
-    found = yield wishes
+    found = (yield wishes) if wishes else []
     level = 1 - (1 - plan.confidence) / 2  # of the first sequence of tests
     looks = []
     for wish, seen in zip(wishes, found, strict=True):
         verdicts = _verdicts(plan, seen, level, least=1)
-        passed = all(_seems(verdict, plan.replications) for verdict in verdicts)
+        passed = all(_seems(verdict, count / plan.replications) for verdict in verdicts)
         looks.append(Look(wish.step, "pilot", level, passed, verdicts, times))
     return looks
 
 
-def _seems(verdict: Verdict, replications: int) -> bool:
-    """Tell whether a test would pass if the estimate stayed where it is and its interval shrank with the root of n."""
+def _open(plan: Plan, look: Look) -> bool:
+    """Tell whether a load neither seems to pass, nor to break a requirement by an interval as narrow as a test's."""
+    part = len(look.times) / plan.replications
+    return not look.passed and not any(_seems(_turned(verdict), part) for verdict in look.verdicts)
+
+
+def _turned(verdict: Verdict) -> Verdict:
+    """Return the verdict on the contrary of a requirement."""
+    wanted = verdict.requirement
+    return verdict._replace(requirement=wanted._replace(at_least=not wanted.at_least))
+
+
+def _seems(verdict: Verdict, part: float) -> bool:
+    """Tell whether a test, of whose replications a part is seen, passes if the interval shrinks with the root of n."""
     interval, wanted = verdict.interval, verdict.requirement
     end = interval.lo if wanted.at_least else interval.hi
     if end is None:
         return False
-    bound = interval.mean if end == interval.mean else _shrunk(interval.mean, end, replications)
+    bound = interval.mean if end == interval.mean else interval.mean + (end - interval.mean) * math.sqrt(part)
     return bound >= float(wanted.limit) if wanted.at_least else bound <= float(wanted.limit)
-
-
-def _shrunk(mean: float, end: float, replications: int) -> float:
-    return mean + (end - mean) * math.sqrt(PILOT / replications)
 
 
 def _better(plan: Plan, looks: Sequence[Look]) -> bool:
@@ -207,7 +225,7 @@ def _better(plan: Plan, looks: Sequence[Look]) -> bool:
     return all(
         _gain(verdict, one.interval) * (2**left - 1) >= abs(float(verdict.requirement.limit) - verdict.interval.mean)
         for one, verdict in zip(before.verdicts, after.verdicts, strict=True)
-        if not _seems(verdict, plan.replications)
+        if not _seems(verdict, len(after.times) / plan.replications)
     )
 
 
