@@ -4,6 +4,7 @@ The truth is the inverse of the M/M/c (O45, ``test_capacity_oracle.py``): made c
 of an M/M/c, with noise, and the simulator with as many slots as the M/M/c has servers.
 """
 
+import io
 import json
 import math
 import runpy
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from queues import greatest_load, waits_longer
+from rich.console import Console
 from scipy.stats import binom
 from sources import Luck, Made
 from typer.testing import CliRunner
@@ -27,6 +29,7 @@ from sim.decisions.planning.load_question import Asked, question_of
 from sim.decisions.planning.loads import Loads, loads_between, usual_loads
 from sim.document import parse
 from sim.errors import InputError
+from sim.report.capacity_table import capacity_report
 from sim.scenario import load, read_scenario
 from sim.skewed import ENOUGH
 from sim.verdicts import Requirement, judge, mean_of
@@ -490,6 +493,28 @@ def test_the_answer_comes_first_and_a_study_that_is_asked_again_computes_nothing
     for part in ("slots of its own client", "least tier", "fixed-sequence", "month", "passed", "Assumptions in force"):
         assert part in text
     assert max(map(len, text.splitlines())) <= 120
+
+
+def printed(summary):
+    """Return the report without colour, at 120 columns."""
+    console = Console(width=120, file=io.StringIO())
+    console.print(*capacity_report(summary), sep="\n")
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("tiers", [["1", "2", "3"], ["1", "2"]])
+def test_of_many_curves_only_the_knees_are_printed(tiers):
+    """More than three pairs of tier and strategy: the last load that passed, the first that did not, and the own."""
+    summary = decided(tiers=tiers, strategies=["none", "explicit"][: len(tiers) - 1])
+    summary |= {"scenario": "desk", "question": "?", "seed": 5, "book": "google", "assumptions": [], "warnings": []}
+    text = printed(summary)
+    curves = text[text.index("Load against cost") :]
+    shown = [line for line in curves.splitlines() if " x " in line and "±" in line]
+    every = sum(len(one["tried"]) for one in summary["capacities"])
+    assert ("--json has every load" in " ".join(text.split())) == (len(tiers) == 3)
+    loads = [{one["capacity"], one["beyond"], summary["own_load"]} for one in summary["capacities"]]
+    assert len(shown) == (every if len(tiers) == 2 else sum(map(len, loads))) <= every
+    assert all(f"{load:.4g} x" in curves for three in loads for load in three)
 
 
 def test_every_mistake_of_the_command_line_is_told_at_once(tmp_path):

@@ -11,6 +11,8 @@ from sim.report.tables import FigureTable, Json, empty
 
 __all__ = ["capacity_report"]
 
+MOST_CURVES = 3  # that are printed whole
+
 _WORDS = {
     None: "nothing refuses: it is that slow",
     "cost": "money",
@@ -171,14 +173,17 @@ def _until(growth: Json, path: Json) -> str:
 
 
 def _curves(summary: Json, model: str) -> FigureTable:
-    """Return all loads that were tried, with what they cost and how each requirement fared."""
-    required = summary["requirements"]
+    """Return the loads that were tried, with what they cost and how each requirement fared; of many, the knees."""
+    required, knees = summary["requirements"], _knees(summary)
     columns = ["tier", "strategy", "load", "runs", "cost of a run", "p95", *required]
-    table = empty(f"Load against cost and latency on {model}", columns, keys=2, spare=["runs"])
+    told = "The last load that passed, the first that did not, and the scenario's own: --json has every load."
+    title = f"Load against cost and latency on {model}"
+    table = empty(title, columns, keys=2, spare=["runs"], caption=told if knees else None)
     lines = [one for one in summary["capacities"] if one["model"] == model]
     for one in lines:
         dollars = Dollars([max(row["cost_usd"]["mean"] or 0.0 for row in one["tried"])])
-        for place, row in enumerate(one["tried"]):
+        shown = {one["capacity"], one["beyond"], summary["own_load"]}
+        for place, row in enumerate(row for row in one["tried"] if not knees or row["load"] in shown):
             table.add_row(
                 _tier(one["tier"]) if place == 0 else "",
                 one["strategy"] if place == 0 else "",
@@ -191,6 +196,11 @@ def _curves(summary: Json, model: str) -> FigureTable:
             )
         table.add_section()
     return table
+
+
+def _knees(summary: Json) -> bool:
+    """Tell whether there are so many pairs of tier and strategy that whole curves would hide the answer."""
+    return len({(one["tier"], one["strategy"]) for one in summary["capacities"]}) > MOST_CURVES
 
 
 def _fared(row: Json, entry: Json) -> str:
