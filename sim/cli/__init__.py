@@ -55,6 +55,7 @@ app = typer.Typer(
     name="gcsim",
     help="What Gemini API traffic costs, and how long its callers wait, under each strategy.",
     no_args_is_help=False,
+    rich_markup_mode=None,  # else "[results]", a default, is read as a style and vanishes
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

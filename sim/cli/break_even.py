@@ -32,9 +32,7 @@ def break_even(
     base = desk.scenario(scenario)
     points = read_size(desk.arguments, "--grid", grid, GRID)
     finer = read_size(desk.arguments, "--refine", refine, REFINE)
-    question = None
-    if base is not None:
-        question = desk.noted(lambda: question_of(base, vary or (), strategy, points, finer, desk.replications))
+    question = desk.noted(lambda: question_of(base, vary or (), strategy, points, finer, desk.replications))
     desk.check()
     assert question is not None  # noqa: S101 - `check` raised otherwise
     desk.answer(base, asked(question), lambda source: answer(question, source), break_even_report)

@@ -49,11 +49,9 @@ def sensitivity(
     """Find out which inputs drive the cost, the saving and the wait."""
     base = desk.scenario(scenario)
     sizes = _sizes(desk.arguments, {"trajectories": trajectories, "rows": rows, "points": points})
-    question = None
-    if base is not None:
-        question = desk.noted(
-            lambda: question_of(base, vary or (), method, output or USUAL, strategy, sizes, desk.replications)
-        )
+    question = desk.noted(
+        lambda: question_of(base, vary or (), method, output or USUAL, strategy, sizes, desk.replications)
+    )
     desk.check()
     assert question is not None  # noqa: S101 - `check` raised otherwise
     desk.answer(base, asked(question), lambda source: answer(question, source), sensitivity_report)

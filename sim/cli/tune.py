@@ -19,7 +19,9 @@ def tune(
     desk: Desk,
     scenario: ScenarioName,
     *,
-    strategy: Annotated[str, typer.Option(metavar="STRATEGY", help="Whose parameters are tuned.")],
+    strategy: Annotated[
+        str | None, typer.Option(metavar="STRATEGY", help="Whose parameters are tuned; has to be given.")
+    ] = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,11 +52,8 @@ def tune(
     share = desk.arguments.read("--precision", precision, _as_share)
     count = None if points is None else desk.arguments.read("--points", points, _as_count)
     base = desk.scenario(scenario)
-    if base is None:
-        desk.check()
-    assert base is not None  # noqa: S101 - `check` raised otherwise
     asked = Asked(
-        strategy=strategy,
+        strategy=strategy or "",
         vary=tuple(vary or ()),
         require=tuple(require or ()),
         precision=share or 0.01,

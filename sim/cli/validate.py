@@ -11,7 +11,6 @@ from sim.cli.study import refuse_contradictions
 from sim.decisions.rollout.claims import CEILING, DRAWS, Question, question_of
 from sim.decisions.rollout.validate import answer
 from sim.report.validate_table import validate_report
-from sim.scenario import Scenario
 from sim.stats import LEVEL
 
 __all__ = ["validate"]
@@ -22,7 +21,9 @@ def validate(
     desk: Desk,
     scenario: ScenarioName,
     *,
-    candidate: Annotated[str | None, typer.Option(metavar="STRATEGY", help="What is to be rolled out.")] = None,
+    candidate: Annotated[
+        str | None, typer.Option(metavar="STRATEGY", help="What is to be rolled out; has to be given.")
+    ] = None,
     baseline: Annotated[
         str | None, typer.Option(metavar="STRATEGY", help="What a saving is over; else the scenario's baseline.")
     ] = None,
@@ -57,10 +58,10 @@ def validate(
     drawn = DRAWS if draws is None else desk.arguments.read("--draws", draws, _as_whole)
     base = desk.scenario(scenario)
 
-    def asked(base: Scenario) -> Question:
+    def asked() -> Question:
         return question_of(
             base,
-            candidate=base.baseline if candidate is None else candidate,
+            candidate=candidate,
             require=require or (),
             baseline=baseline,
             confidence=LEVEL if sure is None else sure,
@@ -71,7 +72,7 @@ def validate(
             robustness=robustness,
         )
 
-    question = None if base is None else desk.noted(lambda: asked(base))
+    question = desk.noted(asked)
     desk.check()
     assert question is not None  # noqa: S101 - `check` raised otherwise
     desk.answer(

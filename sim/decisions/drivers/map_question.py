@@ -45,16 +45,19 @@ class Question(NamedTuple):
 
 
 def question_of(
-    base: Scenario,
+    base: Scenario | None,
     vary: Sequence[str],
     strategies: Sequence[str] | None = None,
     grid: int = GRID,
     refine: int = REFINE,
     replications: int | None = None,
 ) -> Question:
-    """Return the question; raise every mistake in it."""
+    """Return the question; raise every mistake in it, where there is no scenario too."""
     runs = RUNS if replications is None else replications
-    problems = [*_wrong_sizes(grid, refine, runs), *_unknown(base, strategies or ())]
+    problems = [*_wrong_sizes(grid, refine, runs)]
+    if base is None:
+        raise InputError(problems)
+    problems += _unknown(base, strategies or ())
     inputs = None
     try:
         inputs = inputs_of(base, vary) if vary else None
@@ -77,19 +80,19 @@ def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
 
 def _unknown(base: Scenario, strategies: Sequence[str]) -> Iterator[Problem]:
     known = [arm.name for arm in base.arms]
-    for name in strategies:
-        if name not in known:
-            yield _wrong("--strategy", "unknown strategy", nearest(name, known), name)
-    if len(set(strategies or known)) < 2:
+    unknown = [name for name in strategies if name not in known]
+    for name in unknown:
+        yield _wrong("--strategy", "unknown strategy", nearest(name, known), name)
+    if not unknown and len(set(strategies or known)) < 2:
         yield _wrong("--strategy", "there is nothing to compare", "two strategies at least", ", ".join(strategies))
 
 
 def _wrong_sizes(grid: int, refine: int, replications: int) -> Iterator[Problem]:
     if not 2 <= grid <= 65:
         yield _wrong("--grid", "out of range", "from 2 to 65", grid)
-    elif not 0 <= refine <= 6:
+    if not 0 <= refine <= 6:
         yield _wrong("--refine", "out of range", "from 0 to 6", refine)
-    elif ((grid - 1 << refine) + 1) ** 2 > MOST_POINTS:
+    elif 2 <= grid <= 65 and ((grid - 1 << refine) + 1) ** 2 > MOST_POINTS:
         yield _wrong("--refine", f"the lattice has more than {MOST_POINTS:,} points", "a smaller --grid or --refine")
     if replications < 1:
         yield _wrong("--replications", "must be at least 1", "a whole number", replications)

@@ -50,7 +50,7 @@ class Question(NamedTuple):
 
 
 def question_of(
-    base: Scenario,
+    base: Scenario | None,
     vary: Sequence[str],
     method: str = "auto",
     outputs: Sequence[str] = USUAL,
@@ -58,8 +58,13 @@ def question_of(
     sizes: Sizes = USUAL_SIZES,
     replications: int | None = None,
 ) -> Question:
-    """Return the question; raise every mistake in it."""
-    problems = [*_unknown(base, method, strategies or ()), *_out_of_range(sizes, replications)]
+    """Return the question; raise every mistake in it, where there is no scenario too."""
+    problems = [*_out_of_range(sizes, replications)]
+    if method not in CHOICES:
+        problems.append(_wrong("--method", "unknown method", nearest(method, CHOICES), method))
+    if base is None:
+        raise InputError(problems)
+    problems += _unknown(base, strategies or ())
     inputs, measures = None, None
     try:
         inputs = inputs_of(base, vary)
@@ -84,10 +89,9 @@ def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
     return Problem("command line", 0, flag, what, allowed, got)
 
 
-def _unknown(base: Scenario, method: str, strategies: Sequence[str]) -> list[Problem]:
+def _unknown(base: Scenario, strategies: Sequence[str]) -> list[Problem]:
     known = [arm.name for arm in base.arms]
-    problems = [] if method in CHOICES else [_wrong("--method", "unknown method", nearest(method, CHOICES), method)]
-    return problems + [
+    return [
         _wrong("--strategy", "unknown strategy", nearest(name, known), name) for name in strategies if name not in known
     ]
 

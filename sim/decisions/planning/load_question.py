@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from sim.decisions.measures import requirements
 from sim.decisions.planning.growth import Growth, growth_of
-from sim.decisions.planning.loads import RESOLUTION, Loads, loads_between, setting, usual_loads
+from sim.decisions.planning.loads import RESOLUTION, Loads, loads_between, range_of, setting, usual_loads
 from sim.errors import InputError, Problem, nearest
 from sim.providers.project import TIERS
 from sim.scenario import Scenario, read_scenario
@@ -63,6 +63,8 @@ def question_of(base: Scenario | None, told: Asked) -> Question:
     """Return the question; raise :class:`InputError` with all that is wrong with it, where there is no scenario too."""
     problems = [*_numbers(told), *_tiers(told)]
     growth = _noted(problems, lambda: _growth(told))
+    if told.load is not None:
+        _noted(problems, lambda: range_of(told.load or ""))
     if base is None:
         raise InputError(problems)
     problems += _recorded(base)

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from sim.errors import InputError, Problem
 
-__all__ = ["RESOLUTION", "Loads", "loads_between", "setting", "usual_loads"]
+__all__ = ["RESOLUTION", "Loads", "loads_between", "range_of", "setting", "usual_loads"]
 
 RESOLUTION = 0.05  # by what a load is at most above the one before, as a share of that
 SPAN = 64  # how many times the scenario's own load the usual range goes up and down
@@ -94,19 +94,28 @@ def loads_between(text: str, own: float, resolution: float, flag: str = "--load"
     >>> loads_between("0.5..20", 1.0, 0.05)
     Loads(own=1.0, steps=15, lo=-15, hi=64, ended='range')
     """
-    match = _RANGE.fullmatch(text)
-    try:
-        ends = [float(match["lo"]), float(match["hi"])] if match else []
-    except ValueError:
-        ends = []
-    if not (ends and 0 < ends[0] < ends[1] < math.inf):
-        raise InputError([Problem("command line", 0, flag, "not a range of loads", _FORM, text)])
     steps = _steps(resolution)
-    lo, hi = (math.log2(end / own) * steps for end in ends)
+    lo, hi = (math.log2(end / own) * steps for end in range_of(text, flag))
     if _up(lo) > _down(hi):
         what = f"no load of the grid is in the range: they are {2 ** (1 / steps) - 1:.1%} apart"
         raise InputError([Problem("command line", 0, flag, what, "a wider range or a finer --resolution", text)])
     return Loads(own, steps, _up(lo), _down(hi))
+
+
+def range_of(text: str, flag: str = "--load") -> tuple[float, float]:
+    """Return the ends of a range; raise :class:`InputError` for what is none, whatever the loads between are.
+
+    >>> range_of("0.5..20")
+    (0.5, 20.0)
+    """
+    match = _RANGE.fullmatch(text)
+    try:
+        lo, hi = (float(match["lo"]), float(match["hi"])) if match else (0.0, 0.0)
+    except ValueError:
+        lo, hi = 0.0, 0.0
+    if not 0 < lo < hi < math.inf:
+        raise InputError([Problem("command line", 0, flag, "not a range of loads", _FORM, text)])
+    return lo, hi
 
 
 def _steps(resolution: float) -> int:

@@ -116,9 +116,9 @@ def _figures(interval: Interval, scale: int) -> dict[str, float | None]:
 
 
 def question_of(  # noqa: PLR0913 - as many as the command has options
-    base: Scenario,
+    base: Scenario | None,
     *,
-    candidate: str,
+    candidate: str | None,
     require: Sequence[str],
     baseline: str | None = None,
     confidence: float = LEVEL,
@@ -128,14 +128,21 @@ def question_of(  # noqa: PLR0913 - as many as the command has options
     draws: int = DRAWS,
     robustness: bool = True,
 ) -> Question:
-    """Return what is asked of a scenario; raise :class:`InputError` with everything that is wrong with it."""
+    """Return what is asked of a scenario; raise :class:`InputError` with everything that is wrong with it.
+
+    Numbers are read where there is no scenario too; a candidate that is not named is somebody else's to refuse.
+    """
+    numbers = list(_wrong_numbers(confidence, replications, ceiling, draws))
+    if base is None:
+        raise InputError(numbers)
+    candidate = base.baseline if candidate is None else candidate
     versus = base.baseline if baseline is None else baseline
     known = [arm.name for arm in base.arms]
     problems = [
         *_unknown("--candidate", "strategy", [candidate], known),
         *_unknown("--baseline", "strategy", [versus], known),
         *_unknown("--model", "model", models, base.spec.models),
-        *_wrong_numbers(confidence, replications, ceiling, draws),
+        *numbers,
     ]
     wanted: list[Requirement] = []
     try:

@@ -47,15 +47,17 @@ class Question(NamedTuple):
     aim: Aim
 
 
-def question_of(base: Scenario, asked: Asked) -> Question:
-    """Return the question that arguments ask of a scenario; raise every mistake in them at once."""
-    problems = [*_mistakes(base, asked)]
+def question_of(base: Scenario | None, asked: Asked) -> Question:
+    """Return the question that arguments ask of a scenario; raise every mistake in them at once, also without one."""
+    problems = [*_mistakes(asked)]
+    if base is None:
+        raise InputError(problems)
     wanted = _noted(lambda: requirements(asked.require, base), problems) if asked.require else []
     names = [arm.name for arm in base.arms]
     space = None
     if asked.strategy in names:
         space = _noted(lambda: space_of(base, asked.strategy, asked.vary), problems)
-    else:
+    elif asked.strategy:
         problems.append(_wrong("--strategy", "unknown strategy", nearest(asked.strategy, names), asked.strategy))
     problems += _unfit(base, asked, [one.measure for one in wanted or []])
     if problems or space is None:
@@ -77,7 +79,9 @@ def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
     return Problem("command line", 0, flag, what, allowed, got)
 
 
-def _mistakes(base: Scenario, asked: Asked) -> Iterator[Problem]:
+def _mistakes(asked: Asked) -> Iterator[Problem]:
+    if not asked.strategy:
+        yield _wrong("--strategy", "is missing", "the strategy whose parameters are tuned")
     if not 0 < asked.precision < 1:
         allowed = "more than 0 and less than 100%, such as 1%"
         yield _wrong("--precision", "not a relative precision", allowed, asked.precision)
@@ -90,12 +94,12 @@ def _mistakes(base: Scenario, asked: Asked) -> Iterator[Problem]:
     if not FIRST <= asked.replications <= _MOST_REPLICATIONS:
         allowed = f"a whole number from {FIRST} to {_MOST_REPLICATIONS:,}; others judge what they chose"
         yield _wrong("--replications", "too few or too many to choose by", allowed, asked.replications)
-    if asked.model is not None and asked.model not in base.spec.models:
-        yield _wrong("--model", "not a model of the scenario", nearest(asked.model, base.spec.models), asked.model)
 
 
 def _unfit(base: Scenario, asked: Asked, required: Sequence[str]) -> Iterator[Problem]:
-    """Yield what the front, or a requirement, cannot be about."""
+    """Yield what the front, or a requirement, cannot be about, nor a model."""
+    if asked.model is not None and asked.model not in base.spec.models:
+        yield _wrong("--model", "not a model of the scenario", nearest(asked.model, base.spec.models), asked.model)
     known = measures_of(base)
     sensible = [name for name, one in known.items() if not one.versus and not name.startswith("cost")]
     if asked.against not in sensible:
