@@ -230,8 +230,8 @@ def test_a_saving_is_over_the_baseline_that_is_named_else_the_scenarios():
 # ---------------------------------------------------------------- what is random
 
 
-def test_ten_replications_alike_in_every_stream_are_all_there_is():
-    """Nine are too few, and one figure of one stream in one replication is enough to be random."""
+def test_sixty_replications_alike_in_every_stream_are_all_there_is():
+    """One less is too few, and one figure of one stream in one replication is enough to be random."""
 
     def streams(n, odd=None):
         each = [[row("none", i), row("none", i, stream="desk"), row("none", i, stream="reviews")] for i in range(n)]

@@ -8,14 +8,14 @@ from sim.report.advise_table import advise_report
 __all__ = ["advise"]
 
 
-@at_desk("advise", without=("baseline",), replications="Independent replications. [100; 10 where nothing is random]")
+@at_desk("advise", without=("baseline",), replications="Independent replications. [100; 60 where nothing is random]")
 def advise(
     desk: Desk,
     scenario: ScenarioName,
 ) -> None:
     """Say which strategy to take, what the common guide would take and why they part, and price six common mistakes.
 
-    Without --replications 100 are run, from where a verdict can be decided; 10 where nothing is random.
+    Without --replications 100 are run, from where a verdict can be decided; 60 where these are all alike.
     """
     base = desk.scenario(scenario)
     case = None if base is None else desk.noted(lambda: case_of(base))

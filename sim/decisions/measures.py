@@ -37,7 +37,7 @@ __all__ = ["Measure", "evidence_of", "least_of", "measures_of", "requirements", 
 
 PERIODS = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
 QUANTILES = ("p50", "p95", "p99")
-SAME = 10  # replications
+SAME = 60  # replications, of which 95 % of samples see what happens once in 20: 0.95^60 < 0.05
 
 _PERIOD = re.compile(rf"\s*(?:\b(?:an?|per)\s+|/\s*)(?P<period>{'|'.join(PERIODS)})\s*$")
 _COST = re.compile(f"cost{_PERIOD.pattern}")
@@ -233,10 +233,11 @@ def _nothing(replications: int) -> Evidence:
 
 
 def least_of(found: Found) -> int:
-    """Return the replications that it takes to decide anything: 1 where nothing is random.
+    """Return the replications that it takes to decide anything: 1 where nothing seems to be random.
 
-    That is where ``SAME`` replications or more are the same in everything. Luck that no replication met is in no
-    interval, so ``ENOUGH`` of them are asked for otherwise.
+    That is where ``SAME`` replications or more are the same in everything; of fewer that are, luck that strikes once in
+    twenty would be missed by more than 5 % of samples (ten of it miss it six times out of ten). Luck that no
+    replication met is in no interval, so ``ENOUGH`` of them are asked for otherwise.
     """
     for rows in found.rows.values():
         alone = [{key: value for key, value in row.items() if key != "replication"} for row in rows]

@@ -139,7 +139,7 @@ def _held(one: Json, draws: int) -> str:
 def _reading(document: Json) -> str:
     """Return by what rule the verdict was come to."""
     looks, count = document["looks"], len(document["requirements"])
-    how = "Nothing is random here: ten replications were the same in everything."
+    how = f"Nothing seems to be random here: {document['replications']:,} replications were the same in everything."
     if looks is not None:
         how = (
             f"Rule: {looks['rule']}; taken: {', '.join(f'{look:,}' for look in looks['taken'])}, the last possible is "

@@ -39,8 +39,8 @@ def ruling_of(question: Question, source: Source) -> Ruling:
 def rulings_of(question: Question, source: Source, settings: Sequence[Sets]) -> list[Ruling]:
     """Return the verdict on each setting: on as many replications as asked for, else at the first look that decides.
 
-    Where the first ten replications are the same in everything, nothing is random, and they are all. A setting that no
-    look decides has the verdict of the last.
+    Where the first ``SAME`` replications are the same in everything, nothing seems to be random, and they are all. A
+    setting that no look decides has the verdict of the last.
     """
     if question.replications is not None:
         return _ruled(question, source, settings, question.replications)

@@ -49,7 +49,7 @@ def validate(  # noqa: PLR0913 - as many as the command has options
         Those that are judged; by default all of the scenario's.
     replications
         Judge exactly so many, once. By default looks are taken at 100, 200, 400, ... replications until all is decided
-        (see :func:`sim.decisions.rollout.looks.spent`), up to ``ceiling``; where nothing is random, ten are all.
+        (see :func:`sim.decisions.rollout.looks.spent`), up to ``ceiling``; where nothing is random, 60 are all.
     draws
         How often inputs that are uncertain are drawn.
     robustness

@@ -32,7 +32,6 @@ from typing import Any, Unpack
 
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Source
-from sim.decisions.measures import least_of
 from sim.decisions.tuning import document
 from sim.decisions.tuning.cautions import cautions
 from sim.decisions.tuning.formula import formula_of
@@ -111,8 +110,7 @@ def answer(question: Question, source: Source) -> Json:
     formula = formula_of(source.base, space, question.aim.model, best)
     tried = front_of(search, search.points, FIRST, asked.precision)
     beside = [*tried, *([formula.point] if formula.point else [])]
-    certain = least_of(search.found(best)) == 1
-    verdict = judged(fresh, best, beside, asked.precision, certain=certain)
+    verdict = judged(fresh, best, beside, asked.precision)
     around = lines(search, best, asked.replications, asked.precision)
     told_of = {
         **document.head_of(question, source.base),

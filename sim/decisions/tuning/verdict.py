@@ -1,5 +1,6 @@
 """What the point that was chosen saves, on replications that did not choose it."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,24 +28,30 @@ class Verdict(NamedTuple):
     warning: str | None  # why the interval of the saving may cover less than it says
 
 
-def judged(fresh: Trials, best: Point, beside: Sequence[Setting], precision: float, *, certain: bool) -> Verdict:
+def judged(fresh: Trials, best: Point, beside: Sequence[Setting], precision: float) -> Verdict:
     """Return the verdict on a point, from pairs with the present setting on fresh replications.
 
     The replications that chose a point flatter it: of many settings the one that luck was kind to looks best. Fresh
     ones do not, so a plain paired interval holds. They go on by the rule of :mod:`sim.stopping` until the saving is
-    known to ``precision`` of the present cost. ``beside`` are settings that meet the first of them too; where the
-    scenario is ``certain``, that is without luck, ten are enough.
+    known to ``precision`` of the present cost. ``beside`` are settings that meet the first of them too. The first
+    60 are enough where they are the same in everything, of the point and of the present setting.
     """
-    least = SAME if certain else ENOUGH
+    fresh.meet([None, best, *beside], SAME)
+    least = SAME if least_of(fresh.found(None)) == least_of(fresh.found(best)) == 1 else ENOUGH
     fresh.meet([None, best, *beside], least)
     seen = _look(fresh, best, least, precision)
     while not seen.stop:
         fresh.meet([None, best], seen.replications + seen.more)
         seen = _look(fresh, best, least, precision)
     present, own = fresh.costs(None), fresh.costs(best)
-    saving = bill_saving(own, present) if sum(present) > 0 else Interval(0.0, 0.0, 0.0)
+    saving = bill_saving(own, present) if sum(present) > 0 else _of_nothing(own)
     warning = hard_to_cover(_apart(fresh, best))
     return Verdict(len(own), saving, fresh.excess(None, best), seen.reached, _judgement(fresh, best), warning)
+
+
+def _of_nothing(costs: Sequence[float]) -> Interval:
+    """Return the saving over a present setting that costs nothing: none where the point costs nothing either."""
+    return Interval(math.nan) if any(costs) else Interval(0.0, 0.0, 0.0)
 
 
 def _look(fresh: Trials, best: Point, least: int, precision: float) -> Look:
