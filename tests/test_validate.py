@@ -1,12 +1,14 @@
 """Validation before a rollout: how often it passes what it must not, what turns it, and what it says of itself."""
 
 import json
+import math
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 from signal import SIGINT, raise_signal
 
+import numpy as np
 import pytest
 from rich.console import Console
 from scipy.stats import binom, binomtest
@@ -17,7 +19,7 @@ from test_sweep import gcsim
 from sim.cells import Resumable
 from sim.cli import main
 from sim.decisions.laboratory import Ask
-from sim.decisions.measures import evidence_of, measures_of, requirements
+from sim.decisions.measures import SAME, evidence_of, measures_of, requirements
 from sim.decisions.rollout.claims import question_of
 from sim.decisions.rollout.looks import looks, spent
 from sim.decisions.rollout.robustness import share_interval
@@ -192,14 +194,30 @@ def test_the_number_named_is_the_first_look_whose_own_interval_is_forecast_to_en
     assert len(named) > 2
 
 
-def test_what_has_no_randomness_is_decided_at_ten_replications():
-    """Ten that are the same are all: no more are asked for, the limit itself is kept, a hair beyond it is broken."""
+def test_what_has_no_randomness_is_decided_at_sixty_replications():
+    """Sixty that are the same are all: no more are asked for, the limit itself is kept, a hair beyond it is broken."""
     for limit, verdict in (("$4", "pass"), ("$3.999999", "fail")):
         question = asked(f"cost <= {limit}")
         source = Made(BASE, lambda _: {"cost_usd": 4.0})
         document = answer(question, source)
-        assert (document["verdict"], document["replications"], document["random"]) == (verdict, 10, False)
-        assert [len(times) for _, times in source.asked] == [10]
+        assert (document["verdict"], document["replications"], document["random"]) == (verdict, SAME, False)
+        assert [len(times) for _, times in source.asked] == [SAME]
+
+
+def test_luck_that_strikes_once_in_twenty_replications_is_seldom_taken_for_none():
+    """T2: at most 5 % of validations call it no luck, of 200 (and 4 standard errors: 11.2 %).
+
+    Control: ten replications alike, which is what most samples begin with, were enough.
+    """
+
+    def struck(place):
+        return {"cost_usd": np.where(place.luck.uniform() < 0.05, 10.0, 1.0)}
+
+    sources = [Made(BASE, struck, seed=seed) for seed in range(200)]
+    calm = [not answer(asked("cost <= $1.2"), source)["random"] for source in sources]
+    assert np.mean(calm) <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / 200)
+    first = [source.find([Ask((), ("hybrid",))], range(10))[0].of("hybrid") for source in sources]
+    assert np.mean([len({row["cost_usd"] for row in rows}) == 1 for rows in first]) > 0.5
 
 
 def test_fewer_than_a_hundred_random_replications_decide_nothing():
@@ -347,6 +365,17 @@ def test_uncertain_inputs_are_drawn_and_the_share_of_draws_that_holds_is_told():
     assert (first["held"], first["lo"], first["hi"]) == (held, pytest.approx(exact.low), pytest.approx(exact.high))
     assert (second["share"], second["hi"], draws["all"]["held"]) == (1.0, 1.0, held)
     assert document["verdict"] == "fail"  # at the centre, 1.5
+    source = Made(base, columns)
+    answer(question, source)
+    met = [
+        {ask.first + time for time in times}
+        for asks, times in source.asked
+        if len(asks) == draws["draws"]
+        for ask in asks
+    ]
+    assert (
+        len(set().union(*met)) == sum(map(len, met)) == 20 * draws["draws"]
+    )  # whose luck is independent: no two share any
     few = decided(question._replace(draws=20), columns, base=base)["robustness"]["draws"]
     assert few["settings"] == draws["settings"][:20]
 
@@ -590,4 +619,4 @@ def test_the_script_that_a_user_copies_runs(tmp_path):
     assert len(copied.read_text().splitlines()) < 40
     left = subprocess.run([sys.executable, copied], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (left.returncode, left.stderr) == (0, "")
-    assert left.stdout.startswith("pass: hybrid against none, 10 replications\n  pass: saving >= 60%: 0.89")
+    assert left.stdout.startswith("pass: hybrid against none, 60 replications\n  pass: saving >= 60%: 0.89")

@@ -114,7 +114,8 @@ def under_draws(question: Question, source: Source) -> Json | None:
     """Return on which share of draws of the uncertain inputs each requirement holds; None where none is uncertain.
 
     A draw holds if its estimate over a few replications does: the share says how much of what is believed of the inputs
-    would do, not how sure the verdict is. Its interval is that of a share of independent draws.
+    would do, not how sure the verdict is. Its interval is that of a share of independent draws, which are independent
+    since no two share a replication.
     """
     uncertain = source.base.uncertain
     if not uncertain:
@@ -123,7 +124,8 @@ def under_draws(question: Question, source: Source) -> Json | None:
         drawn(uncertain, uniforms(source.seed, draw, "validate", "inputs", len(uncertain)).tolist())
         for draw in range(question.draws)
     ]
-    found = source.find([Ask(sets, question.strategies) for sets in settings], range(DRAW_REPLICATIONS))
+    asks = [Ask(sets, question.strategies, draw * DRAW_REPLICATIONS) for draw, sets in enumerate(settings)]
+    found = source.find(asks, range(DRAW_REPLICATIONS))
     draws = [_drawn(question, sets, there) for sets, there in zip(settings, found, strict=True)]
     held = [sum(draw["holds"][place] for draw in draws) for place in range(len(question.claims))]
     return {
