@@ -283,6 +283,25 @@ def test_equal_strategies_are_seldom_told_apart():
     assert not tossed(equal | {"c": 1.0}, SEED, replications=30).decided
 
 
+def test_who_misses_the_target_makes_no_comparison_laxer():
+    """Two that differ a little stay open beside seven that surely come late, as beside seven that are dear.
+
+    Which of them are late is seen in the same cells, so a comparison is judged among all; control: two by themselves.
+    """
+    close, others = {"a": 10.0, "b": 10.7}, {f"x{number}": 30.0 for number in range(7)}
+
+    def decided(usd, late):
+        def columns(place):
+            return {**bills(usd)(place), "within_patience": 10 if place.strategy in late else 100}
+
+        (found,) = Made(contestants(*usd), columns, seed=SEED).find([Ask()], range(100))
+        return contest(found, [(name, FLASH) for name in usd], 0.95).decided
+
+    assert decided(close, ())
+    assert not decided(close | others, ())
+    assert not decided(close | others, others)
+
+
 def of_shares(**shares):
     """Made-up cells: of each strategy a bill and how many of a hundred requests are in time."""
 
@@ -310,7 +329,7 @@ def test_who_may_keep_the_target_is_a_rival_and_who_surely_misses_it_is_none():
 def test_bills_that_are_the_same_tie():
     """Exactly equal bills are told as a tie and decide nothing against each other."""
     usd = {"a": 1.0, "b": 1.0, "c": 2.0}
-    (found,) = Made(contestants(*usd), lambda place: {"cost_usd": usd[place.strategy]}).find([Ask()], range(10))
+    (found,) = Made(contestants(*usd), lambda place: {"cost_usd": usd[place.strategy]}).find([Ask()], range(60))
     told = contest(found, [(name, FLASH) for name in usd], 0.95)
     assert (told.best.strategy, [one.strategy for one in told.ties], told.runner_up.strategy) == ("a", ["b"], "c")
     assert (told.decided, told.least) == (True, 1)

@@ -113,7 +113,7 @@ def _agrees(outcome: Contest, advised: Contender, kind: str, scenario: Scenario)
     """Return whether the simulation takes what the guide takes: yes, no, or open where it does not know."""
     best = outcome.best
     if best is None:
-        return "open" if advised in outcome.rivals else "no"
+        return "open" if advised in outcome.rivals or outcome.replications < outcome.least else "no"
     if advised in (best, *outcome.ties) or _kind(scenario, best.strategy) == kind:
         return "yes"
     return "open" if advised in outcome.rivals or outcome.replications < outcome.least else "no"

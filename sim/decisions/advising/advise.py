@@ -17,6 +17,7 @@ from sim.experiments.estimates import Json
 from sim.paths import written
 from sim.scenario import Scenario
 from sim.skewed import ENOUGH
+from sim.stats import LEVEL
 
 __all__ = ["advise", "answer_of", "asked_of"]
 
@@ -29,7 +30,7 @@ def advise(scenario: str | Path | Scenario, *, replications: int | None = None, 
     scenario
         A scenario, its file, or the name of a shipped one.
     replications
-        By default 100, from where a verdict can be decided; 10 where nothing is random.
+        By default 100, from where a verdict can be decided; 60 where these are the same in everything.
     **means
         See :class:`sim.decisions.finding.Means`.
 
@@ -64,7 +65,11 @@ def _answer(case: Case, replications: int | None, source: Source) -> Json:
     suspicions = suspects(whole, model, outcome, target, case.added)
     right, alone = _more(source, suspicions, traffic, len(pairs), times)
     enough = len(times) >= outcome.least
-    offences = [offence(one, whole, right.get(number), model, enough) for number, one in enumerate(suspicions)]
+    level = 1 - (1 - LEVEL) / max(1, len(suspicions))
+    offences = [
+        offence(one, whole, right.get(number), model, level=level, enough=enough)
+        for number, one in enumerate(suspicions)
+    ]
     return document(study, traffic, alone, [one for one in offences if one is not None])
 
 
@@ -84,7 +89,7 @@ def _more(
 
 
 def _replications(source: Source, pairs: int, asked: int | None) -> int:
-    """Return how many replications are needed: those asked for; else 100, or 10 where they are all the same."""
+    """Return how many replications are needed: those asked for; else 100, or 60 where they are all the same."""
     if asked is not None:
         return asked
     source.expect(2 * ENOUGH * pairs)

@@ -58,9 +58,11 @@ def contest(found: Found, pairs: Sequence[tuple[str, str]], target: float, level
     Who runs under a service or terms of its own (:func:`is_offer`) cannot win: that is a question and no choice.
 
     The best is the cheapest by mean cost of those whose share in time reaches the target. It is decided where it keeps
-    the target surely, and costs surely less than every other that does not surely miss it: each comparison is an
-    interval of the paired difference, at a level that lets all of them hold at once (Bonferroni). Fewer replications
-    than :func:`sim.decisions.measures.least_of` asks for decide nothing.
+    the target surely, and costs surely less than every other that does not surely miss it. Each comparison is an
+    interval of the paired difference, of a level that lets those with all others hold at once (Bonferroni), whoever
+    turns out to be the best or to miss the target. The true best loses by one end of an interval, and of each share in
+    time one end misleads, so a decision errs with at most ``1 - level``, half for costs and half for shares. Fewer
+    replications than :func:`sim.decisions.measures.least_of` asks for decide nothing.
     """
     contenders = [_contender(found, pair, target, 1 - (1 - level) / len(pairs)) for pair in pairs]
     least, times = least_of(found), len(contenders[0].costs)
@@ -74,7 +76,7 @@ def contest(found: Found, pairs: Sequence[tuple[str, str]], target: float, level
     ties = [one for one in others if one.costs == best.costs]
     runner = next((one for one in others if one not in ties), None)
     open_ones = [one for one in offers if one.keeps != "no" and one is not best and one not in ties]
-    each = 1 - (1 - level) / max(1, len(open_ones))
+    each = 1 - (1 - level) / max(1, len(offers) - 1)
     rivals = [one for one in open_ones if not surely_dearer(one.costs, best.costs, each)]
     decided = not rivals and best.keeps == "yes" and times >= least
     saving = None if runner is None or not runner.mean else bill_saving(best.costs, runner.costs, level)

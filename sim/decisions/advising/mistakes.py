@@ -48,11 +48,14 @@ class Offence(NamedTuple):
     decided: bool  # whether its sign is beyond luck
 
 
-def offence(suspicion: Suspicion, wrong: Found, right: Found | None, model: str, enough: bool) -> Offence | None:
+def offence(
+    suspicion: Suspicion, wrong: Found, right: Found | None, model: str, *, level: float, enough: bool
+) -> Offence | None:
     """Return the offence that a suspicion turns out to be, or None.
 
-    ``wrong`` are the cells of the scenario, ``right`` those with the remedy; ``enough`` says whether there are
-    replications enough to decide anything.
+    ``wrong`` are the cells of the scenario, ``right`` those with the remedy. The price is convicted and decided by its
+    interval of ``level``, which lets those of all suspicions hold at once, and told with that of 95 %; ``enough`` says
+    whether there are replications enough to decide anything.
     """
     own = costs_of(wrong, suspicion.strategy, model)
     if suspicion.instead is not None:
@@ -60,11 +63,12 @@ def offence(suspicion: Suspicion, wrong: Found, right: Found | None, model: str,
     else:
         assert right is not None  # noqa: S101 - whoever has no other strategy has overrides, and was simulated
         other = costs_of(right, suspicion.strategy, model)
-    usd = bill_difference(other, own) if suspicion.number == _PLAN else bill_difference(own, other)
+    dearer, cheaper = (other, own) if suspicion.number == _PLAN else (own, other)
+    usd, strict = bill_difference(dearer, cheaper), bill_difference(dearer, cheaper, level)
     bill, storage = sum(own, Fraction(0)) / len(own), _storage(wrong, suspicion.strategy, model)
-    if not _CONVICTS[suspicion.number](usd, bill, storage):
+    if not _CONVICTS[suspicion.number](strict, bill, storage):
         return None
-    sure = usd.lo is not None and usd.hi is not None and (usd.lo > 0 or usd.hi < 0)
+    sure = strict.lo is not None and strict.hi is not None and (strict.lo > 0 or strict.hi < 0)
     figure = suspicion.evidence
     if suspicion.number == _FORGOTTEN:
         figure += f"; {100 * usd.mean / float(storage):.3g} % of its storage is paid after the last use"
