@@ -319,6 +319,54 @@ def test_luck_with_a_measure_makes_no_front(base, monkeypatch):
     assert longer() > allowed
 
 
+def test_a_setting_that_answers_nothing_at_times_is_no_better_for_being_quick_at_others(base):
+    """Its p95 is infinite there: those replications are not left out of the pairs."""
+
+    def columns(place):
+        quick = {"latency_p95_s": 1.0 + place.luck.uniform()} if place.sets else {"latency_p95_s": 9.0}
+        silent = place.sets.get(TTL) == "1h"
+        if silent:
+            found = np.where(place.luck.replications % 2, None, quick["latency_p95_s"])
+            return {"cost_usd": 2.0, "latency_p95_s": found}
+        return {"cost_usd": 1.0, **quick}
+
+    question = question_of(base, Asked("explicit", (f"{TTL}=10m,1h,2h",)))
+    trials = Trials(Made(base, columns), question.space, question.aim)
+    trials.meet([None, ("1h",), ("2h",)], 40)
+    assert trials.betters(("2h",), None)
+    assert not trials.betters(("1h",), None)
+
+
+def test_a_present_setting_that_is_random_is_judged_by_a_hundred(base):
+    """The best alone may be without luck: its saving over the present one is not."""
+
+    def columns(place):
+        return {"cost_usd": 1.0 if place.sets.get(TTL, "10m") != "10m" else 2 + 0.01 * place.luck.normal()}
+
+    document = asked(base, columns, vary=(f"{TTL}=10m,1h",))
+    assert document["fresh"]["replications"] >= 100
+
+
+def test_as_many_requirements_as_one_likes(base):
+    """Thirty share no level of 95 %: each is judged at its own."""
+    wanted = tuple(f"p95 <= {minutes}m" for minutes in range(1, 31))
+    document = asked(base, lambda _: {"cost_usd": 1.0}, vary=(f"{TTL}=10m,1h",), require=wanted)
+    assert document["outcome"] == "pass"
+
+
+def test_a_run_that_is_cut_has_no_cheapest_setting(base):
+    """What is stored beyond the end is unbilled: the longest TTL would win."""
+    with pytest.raises(InputError, match="leaves work unbilled"):
+        question_of(load(base.document.file, sets=["close=cut"]), Asked("explicit", (WIDE,)))
+
+
+def test_without_callers_there_is_no_closed_form(base):
+    """No traffic, no uses: it is told in words, and nothing is divided by it."""
+    quiet = load(base.document.file, sets=["streams.chat.arrivals.rate=0/h"])
+    found = formula_of(quiet, space_of(quiet, "explicit", (WIDE,)), "gemini-2.5-flash", ("10m",))
+    assert found.text == "no closed form: no stream that shares a context has any callers"
+
+
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12))
 def test_the_front_is_what_no_pair_beats(pairs):
     """A pair is of the front unless another is as good in both and better in one: brute force over few values."""

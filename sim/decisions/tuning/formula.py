@@ -121,6 +121,8 @@ def _irregular(workload: WorkloadSpec) -> str | None:
     asked = [workload.contexts[stream.context] for stream in shared.values() if stream.context is not None]
     if not asked:
         return "no stream shares a context"
+    if not _contexts(workload):
+        return "no stream that shares a context has any callers"
     if any(one.under is not None or one.replaced_every is not None or one.parts is not None for one in asked):
         return "contexts stand under others, are replaced, or hold more than text"
     return None
@@ -132,7 +134,7 @@ def _contexts(workload: WorkloadSpec) -> list[Context]:
     for stream in workload.streams.values():
         if stream.shares is not None and isinstance(stream.arrivals, Poisson):
             rates[stream.shares] = rates.get(stream.shares, 0.0) + stream.arrivals.rate * workload.load
-    return [one for name, rate in rates.items() for one in _documents(workload.contexts[name], rate)]
+    return [one for name, rate in rates.items() if rate for one in _documents(workload.contexts[name], rate)]
 
 
 def _documents(context: ContextSpec, rate: float) -> list[Context]:

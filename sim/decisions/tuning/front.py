@@ -1,5 +1,6 @@
 """The settings of which none is cheaper and better at once: the Pareto front of cost and another measure."""
 
+import math
 from collections.abc import Sequence
 
 from sim.decisions.tuning.space import Point
@@ -48,10 +49,10 @@ def shown(fresh: Trials, front: Sequence[Point], best: Point) -> list[Point]:
     """Return what fresh replications leave of a front: the best point, and from it on each step that they show.
 
     A step is to a point that costs more on average and whose measure is better by the whole of a paired interval, of
-    Bonferroni's level over all candidates, so that luck with the measure makes no front. A point without a measure,
-    where nothing was answered, is no step.
+    Bonferroni's level over all pairs of points, as luck has a say in which are compared: so it makes no front. A point
+    without a measure, where nothing was answered, is no step.
     """
-    kept, level = [best], 1 - (1 - LEVEL) / max(1, len(front))
+    kept, level = [best], 1 - (1 - LEVEL) / max(1, math.comb(len({best, *front}), 2))
     for point in sorted(
         (one for one in front if one != best and fresh.count(one)), key=lambda one: (fresh.mean(one), one)
     ):

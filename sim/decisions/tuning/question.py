@@ -97,7 +97,10 @@ def _mistakes(asked: Asked) -> Iterator[Problem]:
 
 
 def _unfit(base: Scenario, asked: Asked, required: Sequence[str]) -> Iterator[Problem]:
-    """Yield what the front, or a requirement, cannot be about, nor a model."""
+    """Yield what the front, or a requirement, cannot be about, nor a model; nor can a cost that is not all billed."""
+    if base.spec.close == "cut":
+        what = "a run that is cut leaves work unbilled, so no setting costs least"
+        yield base.document.problem(("close",), what, '"drain"', "cut")
     if asked.model is not None and asked.model not in base.spec.models:
         yield _wrong("--model", "not a model of the scenario", nearest(asked.model, base.spec.models), asked.model)
     known = measures_of(base)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sim.decisions.tuning.space import Dimension, Point
 from sim.decisions.tuning.trials import Trials
-from sim.stats import Interval
+from sim.stats import LEVEL, Interval
 
 __all__ = ["FLAT", "Bound", "Line", "bound_by", "lines"]
 
@@ -101,12 +101,16 @@ def _end(trials: Trials, best: Point, number: int) -> str | None:
 
 
 def bound_by(trials: Trials, best: Point) -> Bound | None:
-    """Return the cheapest point that is left out for a requirement, if any is shown to cost less than the best."""
+    """Return the cheapest point that is left out for a requirement, if any is shown to cost less than the best.
+
+    The intervals of all points that are left out hold at once (Bonferroni): of many one looks cheaper by luck.
+    """
     wanted = trials.aim.requirements
     if not wanted:
         return None
     outside = [point for point in trials.points if trials.outcome(point) != "pass"]
-    cheaper = [(trials.excess(point, best), point) for point in outside if point != best]
+    level = 1 - (1 - LEVEL) / max(1, len(outside))
+    cheaper = [(trials.excess(point, best, level), point) for point in outside if point != best]
     shown = [(excess.mean, point, excess) for excess, point in cheaper if excess.hi is not None and excess.hi < 0]
     if not shown:
         return None

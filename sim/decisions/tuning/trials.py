@@ -106,8 +106,13 @@ class Trials:
         return math.inf if math.isnan(mean) else mean
 
     def betters(self, setting: Setting, other: Setting, level: float = LEVEL) -> bool:
-        """Return whether the measure beside the cost is shown to be better than another setting's, by its pairs."""
+        """Return whether the measure beside the cost is shown to be better than another setting's, by its pairs.
+
+        A setting without a measure where the other has one, since it answered nothing there, is not better.
+        """
         own, others = self._measured(setting), self._measured(other)
+        if any(math.isnan(a) and not math.isnan(b) for a, b in zip(own, others)):  # noqa: B905 - as many as both have met
+            return False
         pairs = [(a, b) for a, b in zip(own, others) if math.isfinite(a) and math.isfinite(b)]  # noqa: B905 - as many as both have met
         if not pairs:
             return False
@@ -125,11 +130,8 @@ class Trials:
 
         Each requirement is judged by an interval of its own ``level``.
         """
-        wanted = self.aim.requirements
-        if not wanted:
-            return "pass"
-        evidence = {one.measure: self.evidence(setting, one.measure) for one in wanted}
-        return judge(wanted, evidence, 1 - (1 - level) * len(wanted), least=2).outcome
+        outcomes = {self.outcome_of(setting, one, level) for one in self.aim.requirements}
+        return "fail" if "fail" in outcomes else "undecided" if "undecided" in outcomes else "pass"
 
     def outcome_of(self, setting: Setting, wanted: Requirement, level: float = LEVEL) -> Outcome:
         """Return what :meth:`outcome` says of one requirement alone."""
