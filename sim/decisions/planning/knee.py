@@ -18,8 +18,8 @@ falsely that one must pass falsely, so that several requirements need no correct
 intersection-union test). Each is judged as :func:`sim.verdicts.judge` judges one: by a two-sided interval of the
 sequence's level, of whose error a half is at the end that matters, and the rest is for skewed bills.
 
-Loads are simulated on common random numbers, and a test looks at its first 10 and 30 replications alone first: where a
-99 % interval breaks a limit it ends there, which can only make the capacity smaller.
+Loads are simulated on common random numbers, and a test looks at its first 10, 30 and 60 replications alone first:
+where a 99 % interval breaks a limit it ends there, which can only make the capacity smaller.
 
 All that supposes that what is met at a load is met at smaller ones. A share of hits or a saving may grow with the load;
 so every doubling below the scenario's own load is in the pilot, and it climbs above a load that fails as long as all
@@ -31,6 +31,7 @@ import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from sim.decisions.measures import SAME
 from sim.decisions.planning.loads import Loads
 from sim.stats import LEVEL, Interval
 from sim.verdicts import Evidence, Requirement, Verdict, judge
@@ -39,7 +40,7 @@ __all__ = ["FEW", "PILOT", "Knee", "Look", "Plan", "Search", "Seen", "Wish", "kn
 
 FEW = 3  # replications of a pilot where they leave nothing open, and
 PILOT = 10  # where they do
-_EARLY = (PILOT, 30)  # replications after which a test may end
+_EARLY = (PILOT, 30, SAME)  # replications after which a test may end, of which the last can tell that nothing is random
 _HOPELESS = 0.99  # level at which it does
 
 Stage = Literal["pilot", "test"]
