@@ -270,6 +270,7 @@ def test_the_report_begins_with_the_choice_and_what_to_measure():
     assert text.startswith("Choose none: it costs $")
     assert "Measure next: load; knowing it before the choice saves $" in text
     assert "normal(0.5, sd=0.1)" in text
+    assert "the cheapest are known to ± 7% at worst" in text.replace("7 %", "7%")  # 1.96 half a root of 200
     text = printed(whole(asked(linear)))
     assert "Choose explicit: it costs $" in text
     assert "the least of all that keep the patience target, at every draw" in text

@@ -1,5 +1,6 @@
 """What is not known, for the terminal: the choice and what to measure in two sentences, the costs, then the inputs."""
 
+import math
 from collections.abc import Iterator
 
 from rich.console import RenderableType
@@ -128,6 +129,15 @@ def _law(laws: Json) -> str:
     return first if not others else f"{first[:-1]}, {', '.join(law.partition('(')[2][:-1] for law in others)})"
 
 
+def _widest(draws: int) -> float:
+    """Return the half-width of the 95 % interval of a share of so many independent draws, where that is a half.
+
+    >>> round(_widest(200), 3)
+    0.069
+    """
+    return 1.96 * 0.5 / math.sqrt(draws)
+
+
 def _reading(summary: Json) -> str:
     target = share(summary["patience_target"], digits=0)
     return (
@@ -136,5 +146,7 @@ def _reading(summary: Json) -> str:
         f"explains by itself. Too late: fewer than {target} of all requests are answered in time, over all draws. "
         "Knowing an input saves so much a run on average, as the choice is made by it (expected value of partial "
         "perfect information); at most is the upper end of its interval, and other choice are the draws at which "
-        f"another strategy would be taken. ± is the longer half of a {summary['level']:.0%} interval."
+        f"another strategy would be taken. ± is the longer half of a {summary['level']:.0%} interval; the draws at "
+        f"which a strategy is the cheapest are known to ± {share(_widest(summary['draws']), digits=0)} at worst. In "
+        "patience has no interval: who is too late is told by the estimate."
     )
