@@ -22,6 +22,8 @@ from sim.decisions.advising.advise import advise, answer_of
 from sim.decisions.advising.case import case_of
 from sim.decisions.advising.contest import contest
 from sim.decisions.advising.guide import LARGE, MANY, NIGHT, advise_stream, together
+from sim.decisions.advising.mistakes import offence
+from sim.decisions.advising.suspicions import Suspicion
 from sim.decisions.advising.traffic import Traffic, traffic_of
 from sim.decisions.advising.why import reasons
 from sim.decisions.laboratory import Ask, Found
@@ -420,6 +422,29 @@ def test_the_cells_behind_a_price_are_those_of_the_gallery(told_of, name):
     assert mean[wrong] == pytest.approx(shown[wrong], rel=1e-12)
     candidates = [usd for _, usd in put_right] + [mean[right]]
     assert any(usd == pytest.approx(shown[right], rel=1e-12) for usd in candidates)
+
+
+def test_of_many_suspicions_none_is_convicted_as_if_it_were_alone():
+    """By hand: 100 differences of mean 0.23 and standard error 0.1 are beyond 95 %, and not beyond 99.5 % of ten.
+
+    The price is told with its interval of 95 % all the same.
+    """
+    base = contestants("a")
+    apart = 0.23 + np.resize([-1.0, 1.0], 100) * np.sqrt(0.99)
+
+    def cells(extra):
+        (found,) = Made(base, lambda _: {"cost_usd": 5.0 + extra}).find([Ask()], range(100))
+        return found
+
+    suspicion = Suspicion(4, "a", ("x=1",), None, "", "")
+    alone, among = (
+        offence(suspicion, cells(apart), cells(0 * apart), FLASH, level=1 - 0.05 / count, enough=True)
+        for count in (1, 10)
+    )
+    assert (alone.decided, among) == (True, None)
+    late = Suspicion(5, "a", ("x=1",), None, "", "")  # which is one whatever it costs
+    told = offence(late, cells(apart), cells(0 * apart), FLASH, level=1 - 0.05 / 10, enough=True)
+    assert (told.usd, told.decided) == (alone.usd, False)
 
 
 def test_how_late_a_batch_is_is_told(told_of):
