@@ -50,12 +50,19 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def written(path: Sequence[str | int]) -> str:
-    """Return a path as :func:`split` reads it: names with other characters than those of a bare key in quotes.
+    r"""Return a path as :func:`split` reads it: names with other characters than those of a bare key in quotes.
 
     >>> written(("prices", "gemini-2.5-pro", "input"))
     'prices."gemini-2.5-pro".input'
+    >>> written(("streams", 'the "old" desk'))
+    'streams.\'the "old" desk\''
     """
-    return dotted([part if isinstance(part, int) or _BARE.fullmatch(part) else f'"{part}"' for part in path])
+    return dotted([part if isinstance(part, int) or _BARE.fullmatch(part) else _quoted(part) for part in path])
+
+
+def _quoted(name: str) -> str:
+    """Return a name in those quotes that are not in it."""
+    return f"'{name}'" if '"' in name else f'"{name}"'
 
 
 def put(data: dict[str, Any], path: Loc, value: object, below: Mapping[str, Any] | None = None) -> None:

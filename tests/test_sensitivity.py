@@ -304,6 +304,21 @@ def test_scenarios_have_something_usual_to_vary(name):
         sim.load(name, sets=inputs.sets(at))
 
 
+def test_names_of_any_kind_have_what_is_usual(tmp_path):
+    """A stream, a context and a strategy with dots, spaces or quotes in their names are varied like all others."""
+    text = (Path(__file__).parents[1] / "scenarios" / "quickstart.toml").read_text(encoding="utf-8")
+    plain = [one.partition("=") for one in usual(sim.load("quickstart"))]
+    renamed = text.replace("streams.desk]", "streams.'de\"sk [b]']").replace(
+        "[contexts.manuals]", '[contexts."man uals"]'
+    )
+    renamed = renamed.replace('"manuals"\n', '"man uals"\n')
+    path = tmp_path / "named.toml"
+    path.write_text(renamed, encoding="utf-8")
+    found = [one.partition("=") for one in usual(sim.load(path))]
+    assert [law for *_, law in found] == [law for *_, law in plain]
+    assert sum("'de\"sk [b]'" in name for name, *_ in found) == sum(".desk." in name for name, *_ in plain) > 1
+
+
 def test_the_patience_target_may_be_varied_though_no_scenario_is_unsure_of_it(base):
     """What a target costs is a question, so it is an input where it is asked for."""
     inputs = inputs_of(base, ["patience_target=0.5..0.9", "load=1..2:lin"])

@@ -475,6 +475,22 @@ def test_what_is_usually_tuned_is_there(base, tmp_path):
     assert list(present_of(base, space_of(base, "explicit", [])).values()) == ["10m", "never", "1", "false"]
 
 
+def test_a_strategy_may_have_any_name(tmp_path):
+    """A name with dots and spaces is in quotes in paths: those usually tuned, those asked for, and those advised."""
+    path = tmp_path / "named.toml"
+    path.write_text(
+        SMALL.replace("[strategies.explicit]", '[strategies."one hr. [b]"]\nkind = "explicit"'), encoding="utf-8"
+    )
+    scenario, own = load(path), 'strategies."one hr. [b]".'
+    space = space_of(scenario, "one hr. [b]", [])
+    assert [one.path for one in space.dimensions] == [own + key for key in TUNABLE["explicit"]]
+    assert list(present_of(scenario, space).values()) == ["10m", "never", "1", "false"]
+    assert space_of(scenario, "one hr. [b]", [f"{own}ttl=5m,10m"]).point([0.9]) == ("10m",)
+    with pytest.raises(InputError, match="no parameter of one hr") as caught:
+        space_of(scenario, "one hr. [b]", ["ttl=5m,10m"])
+    assert own in str(caught.value)
+
+
 def test_what_a_scenario_excludes_is_left_out_and_told(tmp_path):
     """A strategy whose caches expire at a time of day has no ttl and no renewal to tune."""
     path = tmp_path / "dated.toml"

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from pydantic_core import PydanticCustomError
 
 from sim.errors import InputError
+from sim.paths import written
 from sim.scenario import Scenario, read_scenario
 from sim.strategies.options import BatchOptions, CacheOptions
 from sim.units import as_tokens, duration
@@ -51,12 +52,12 @@ def _candidates(base: Scenario) -> Iterator[_Candidate]:
     for name, stream in data.get("streams", {}).items():
         yield from _rate(base, name, stream)
         for key in ("fresh", "output"):
-            yield from _size(f"streams.{name}.{key}", stream.get(key))
+            yield from _size(written(("streams", name, key)), stream.get(key))
     for name, context in data.get("contexts", {}).items():
-        yield from _size(f"contexts.{name}.tokens", context.get("tokens"))
+        yield from _size(written(("contexts", name, "tokens")), context.get("tokens"))
     for arm in base.arms:
         if isinstance(arm.strategy, CacheOptions) and not arm.strategy.expire_at and arm.strategy.ttl > FACTOR:
-            yield from _time(f"strategies.{arm.name}.ttl", arm.strategy.ttl)
+            yield from _time(written(("strategies", arm.name, "ttl")), arm.strategy.ttl)
     yield from _prices(base)
     yield from _service(base)
 
@@ -78,7 +79,7 @@ def _time(path: str, ms: int) -> Iterator[_Candidate]:
 def _rate(base: Scenario, name: str, stream: Mapping[str, Any]) -> Iterator[_Candidate]:
     """Yield the rate of a stream, or the count of a schedule; of other processes there is no single one."""
     arrivals = base.spec.streams[name].arrivals
-    path = f"streams.{name}.arrivals"
+    path = written(("streams", name, "arrivals"))
     if arrivals.process == "schedule":
         yield from _whole(f"{path}.count", arrivals.count)
     elif "rate" in stream["arrivals"] and (rate := getattr(arrivals, "rate", None)):

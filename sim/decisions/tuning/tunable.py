@@ -8,6 +8,7 @@ from sim.decisions.tuning.dimension import SAMPLED, Dimension, amount
 from sim.decisions.tuning.space import Space, refusals
 from sim.errors import InputError, Problem, nearest
 from sim.experiments.designs import Axis, axes_of
+from sim.paths import written
 from sim.scenario import Arm, Scenario
 from sim.strategies import STRATEGIES
 from sim.strategies.options import Deletion, Renewal
@@ -56,8 +57,7 @@ def space_of(base: Scenario, strategy: str, texts: Sequence[str]) -> Space:
 
 def _usual(base: Scenario, arm: Arm) -> Space:
     usual = TUNABLE.get(arm.strategy.kind, {})
-    prefix = f"strategies.{arm.name}"
-    axes = axes_of([f"{prefix}.{key}={values}" for key, values in usual.items()], SAMPLED) if usual else ()
+    axes = axes_of([f"{_own(arm.name)}{key}={values}" for key, values in usual.items()], SAMPLED) if usual else ()
     kept = [axis for axis in axes if not _refused(base, axis, axes)]
     if not kept:
         what = f"nothing of {arm.name} (kind {arm.strategy.kind}) is usually tuned"
@@ -65,6 +65,15 @@ def _usual(base: Scenario, arm: Arm) -> Space:
         raise InputError([Problem("command line", 0, "--strategy", what, allowed, arm.name)])
     left_out = [f"{axis.path} is left out: {_refused(base, axis, axes)[0].what}" for axis in axes if axis not in kept]
     return Space(arm.name, tuple(_dimension(base, axis) for axis in kept), tuple(left_out))
+
+
+def _own(strategy: str) -> str:
+    """Return what the paths of a strategy's own keys begin with.
+
+    >>> _own("explicit"), _own("one hour")
+    ('strategies.explicit.', 'strategies."one hour".')
+    """
+    return f"{written(('strategies', strategy))}."
 
 
 def _given(base: Scenario, arm: Arm, texts: Sequence[str]) -> Space:
@@ -87,10 +96,10 @@ def _given(base: Scenario, arm: Arm, texts: Sequence[str]) -> Space:
 
 def _misplaced(base: Scenario, arm: Arm, axis: Axis) -> Iterator[Problem]:
     """Yield why a path is none of this strategy's own."""
-    own = f"strategies.{arm.name}."
+    own = _own(arm.name)
     keys = sorted(set(STRATEGIES[arm.strategy.kind].model_fields) - _NOT_TUNED)
     if not axis.path.startswith(own):
-        others = [one.name for one in base.arms if axis.path.startswith(f"strategies.{one.name}.")]
+        others = [one.name for one in base.arms if axis.path.startswith(_own(one.name))]
         what = f"a path of {others[0]}, while {arm.name} is tuned" if others else f"no parameter of {arm.name}"
         yield _wrong(what, f"{own}KEY, where KEY is one of {', '.join(keys)}", axis.path)
     elif (key := axis.path.removeprefix(own)) not in keys:
@@ -130,7 +139,7 @@ def present_of(base: Scenario, space: Space) -> dict[str, str | None]:
     """
     spec = next(arm.strategy for arm in base.arms if arm.name == space.strategy)
     found = {one.path: _text(getattr(spec, one.key), one) for one in space.dimensions}
-    sightings = f"strategies.{space.strategy}.sightings"
+    sightings = f"{_own(space.strategy)}sightings"
     if sightings in found and found[sightings] is None:
         found[sightings] = "2" if base.spec.replay else "1"
     return found
