@@ -95,8 +95,12 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 
     >>> nearest("poison", ["poisson", "gamma"])
     "did you mean 'poisson'? allowed: gamma, poisson"
+    >>> nearest("nowhere", [])
+    'there are none'
     """
     names = sorted(allowed)
+    if not names:
+        return "there are none"
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}allowed: {', '.join(names)}"

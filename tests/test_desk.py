@@ -69,7 +69,7 @@ FLAGS = {
     "capacity": {"--load": "3..1", "--resolution": "nan", "--confidence": "7", "--tier": "9"},
     "sensitivity": {"--method": "guess", "--rows": "3", "--points": "x", "--trajectories": "1"},
     "tune": {"--method": "guess", "--points": "1", "--precision": "x", "--strategy": ""},
-    "uncertainty": {"--draws": "0", "--replications": "0"},
+    "uncertainty": {"--draws": "1", "--replications": "1"},
     "validate": {"--confidence": "7", "--ceiling": "3", "--draws": "0", "--seed": "x"},
 }
 
