@@ -489,6 +489,9 @@ def test_the_report_has_flips_evidence_draws_rule_and_warnings():
     assert "no figure moves under terms.storage = committed or terms.batch_cached = standard" in flat
     assert "looks at 100, 200, 400, ... replications" in flat
     assert "Warning: mind" in flat
+    assert "intervals hold at once (Bonferroni), so" in flat
+    alone = HEAD | decided(asked("cost <= $20", base=base, replications=100), billed(), base=base)
+    assert "; one interval holds, so" in " ".join(printed(alone).split())
 
 
 # ---------------------------------------------------------------- what is no question

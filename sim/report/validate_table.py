@@ -147,9 +147,10 @@ def _reading(document: Json) -> str:
         )
     elif document["random"]:
         how = "One judgement; another one on more replications of the same luck would be another chance to err."
+    together = "one interval holds" if count == 1 else f"{count} intervals hold at once (Bonferroni)"
     return (
-        f"{how} A requirement is kept where its whole interval meets the limit, broken where none of it does; {count} "
-        "intervals hold at once (Bonferroni), so all that is decided is right with a confidence of at least "
+        f"{how} A requirement is kept where its whole interval meets the limit, broken where none of it does; "
+        f"{together}, so all that is decided is right with a confidence of at least "
         f"{document['confidence']:.10g}, as far as the intervals cover. The exit code is that of the scenario as it "
         "stands."
     )
