@@ -510,6 +510,7 @@ MISTAKES = {
     "kind explicit has no set to tune": Asked("explicit", ("strategies.explicit.set=1,2",)),
     "a path of none, while explicit is tuned": Asked("explicit", ("strategies.none.ttl=5m..1h",)),
     "no parameter of explicit": Asked("explicit", ("load=1..2",)),
+    "none (kind none) has nothing to tune": Asked("none", ("load=1..2",)),
     "must rise": Asked("explicit", (f"{TTL}=1h..5m:log",)),
     "unknown scale": Asked("explicit", (f"{TTL}=5m..1h:cubic",)),
     "varied twice": Asked("explicit", (f"{TTL}=5m..1h", f"{TTL}=5m..2h")),

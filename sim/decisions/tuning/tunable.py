@@ -98,7 +98,10 @@ def _misplaced(base: Scenario, arm: Arm, axis: Axis) -> Iterator[Problem]:
     """Yield why a path is none of this strategy's own."""
     own = _own(arm.name)
     keys = sorted(set(STRATEGIES[arm.strategy.kind].model_fields) - _NOT_TUNED)
-    if not axis.path.startswith(own):
+    if not keys:
+        allowed = "a strategy of kind " + ", ".join(TUNABLE)
+        yield _wrong(f"{arm.name} (kind {arm.strategy.kind}) has nothing to tune", allowed, axis.path)
+    elif not axis.path.startswith(own):
         others = [one.name for one in base.arms if axis.path.startswith(_own(one.name))]
         what = f"a path of {others[0]}, while {arm.name} is tuned" if others else f"no parameter of {arm.name}"
         yield _wrong(what, f"{own}KEY, where KEY is one of {', '.join(keys)}", axis.path)
