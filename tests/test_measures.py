@@ -149,6 +149,14 @@ def test_shares_stay_within_0_and_1_and_an_average_above_0():
     assert kept.lo < kept.mean < kept.hi == 1
 
 
+@pytest.mark.parametrize(("name", "column"), [("p95", "latency_p95_s"), ("cost", "cost_usd")])
+def test_no_latency_and_no_cost_is_below_zero(name, column):
+    """Three replications that differ much would reach below zero; their interval ends there."""
+    found = made([{column: value, "total": 5, "done": 5} for value in (0.1, 0.2, 4.0)])
+    assert bill_interval([0.1, 0.2, 4.0]).lo < 0
+    assert evidence_of(MEASURES[name], found, "hybrid").interval(0.95).lo == 0.0
+
+
 def test_the_interval_of_a_share_covers_the_true_one():
     """T2: of 400 runs of 60 replications of 5 to 150 requests 93 to 98 % hold the true share, to an error of 1e-6.
 

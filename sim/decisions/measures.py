@@ -202,7 +202,12 @@ def evidence_of(
         return _certain(math.inf, len(rows))
     scale = _scale(measure, found.scenario, strategy)
     there = [value * scale if isinstance(value, Fraction) else value for value in values if value is not None]
-    return mean_of(there) if there else _nothing(len(rows))
+    return _never_below_zero(mean_of(there)) if there else _nothing(len(rows))
+
+
+def _never_below_zero(evidence: Evidence) -> Evidence:
+    """Return evidence whose bounds leave out what no cost and no latency can be; few replications would reach there."""
+    return evidence._replace(interval=lambda level: evidence.interval(level).within(0.0))
 
 
 def _saved(own: Sequence[Fraction], base: Sequence[Fraction]) -> Evidence:
