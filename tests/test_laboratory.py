@@ -92,6 +92,15 @@ def test_what_differs_in_prices_only_is_rated_again_and_not_played_again(base, m
     assert len(runs) == 2 * 2
 
 
+def test_the_reference_is_no_witness_of_itself(base, monkeypatch):
+    """A cell that the fast engine would have witnessed shares its ledger too where the reference runs it."""
+    monkeypatch.setattr(work, "is_witnessed", lambda _: True)
+    runs = counted(monkeypatch)
+    sets = [(f"{PRICE}={price}",) for price in ("0.01", "0.2")]
+    asked(base, lambda source: len(source.find([Ask(one) for one in sets], range(1))), engine="reference")
+    assert len(runs) == 2
+
+
 def costs_text(settings):
     return [str(sum(costs(one, name))) for one in settings for name in ("none", "explicit")]
 

@@ -150,7 +150,8 @@ class Bench:
         task, scenario = self._task(item, member)
         found = self._realised(item.group, item.replication)
         survey(scenario, [(found.trace, [task.pair])])
-        ledger = self._ledger(task, found, witness=is_witnessed(self._key(item, member)))
+        witness = self._study.engine == "fast" and is_witnessed(self._key(item, member))
+        ledger = self._ledger(task, found, witness=witness)
         cell = measure(ledger, found.trace, task.pair, scenario.book, item.replication)
         return kept(cell, task.pair) if self._large[item.group] else cell
 
