@@ -10,7 +10,7 @@ The tree::
     └── EngineError (RuntimeError)     a law of the engine itself is broken: a defect, not a mistake   exit 4
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -24,6 +24,8 @@ __all__ = [
     "SimError",
     "WouldOverwrite",
     "nearest",
+    "unknown",
+    "wrong",
 ]
 
 
@@ -104,3 +106,21 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}allowed: {', '.join(names)}"
+
+
+def wrong(flag: str, what: str, allowed: str = "", got: object = None) -> Problem:
+    """Return a mistake in the value of a flag of the command line.
+
+    >>> print(wrong("--draws", "not a number", "a whole number", "x"))
+    command line: --draws: not a number; a whole number; got 'x'
+    """
+    return Problem("command line", 0, flag, what, allowed, got)
+
+
+def unknown(flag: str, what: str, names: Iterable[str], allowed: Collection[str]) -> list[Problem]:
+    """Return the names given with a flag that are none of those allowed, each with the nearest.
+
+    >>> [str(problem) for problem in unknown("--strategy", "strategy", ["none", "nome"], ["none"])]
+    ["command line: --strategy: unknown strategy; did you mean 'none'? allowed: none; got 'nome'"]
+    """
+    return [wrong(flag, f"unknown {what}", nearest(name, allowed), name) for name in names if name not in allowed]

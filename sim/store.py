@@ -24,7 +24,7 @@ from typing import Any
 import duckdb
 
 from sim.cells import JOURNAL, MANIFEST
-from sim.errors import InputError, Problem
+from sim.errors import InputError, wrong
 from sim.journal import Files, Journal
 from sim.ledger import Ledger
 from sim.parquet import write_ledger, write_rows
@@ -98,7 +98,7 @@ def save(out: Path, record: Record) -> Path:
 
 
 def _refused(out: Path, what: str, allowed: str) -> InputError:
-    return InputError([Problem("command line", 0, "--out", what, allowed, str(out))])
+    return InputError([wrong("--out", what, allowed, str(out))])
 
 
 def _write(draft: Path, record: Record, manifest: dict[str, Any]) -> None:

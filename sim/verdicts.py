@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, Problem, nearest, wrong
 from sim.skewed import ENOUGH, bill_interval, bill_saving, hard_to_cover
 from sim.stats import LEVEL, Interval, Number
 from sim.units import as_duration
@@ -54,27 +54,23 @@ def requirements_of(texts: Iterable[str], measures: Mapping[str, Kind], flag: st
         except InputError as error:
             problems += error.problems
     if not found and not problems:
-        problems.append(_wrong(flag, "nothing is required", "at least one MEASURE>=LIMIT or MEASURE<=LIMIT"))
+        problems.append(wrong(flag, "nothing is required", "at least one MEASURE>=LIMIT or MEASURE<=LIMIT"))
     if problems:
         raise InputError(problems)
     return found
 
 
-def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
-    return Problem("command line", 0, flag, what, allowed, got)
-
-
 def _requirement(text: str, measures: Mapping[str, Kind], flag: str) -> Requirement:
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        raise InputError([_wrong(flag, "not a requirement", "MEASURE>=LIMIT or MEASURE<=LIMIT", text)])
+        raise InputError([wrong(flag, "not a requirement", "MEASURE>=LIMIT or MEASURE<=LIMIT", text)])
     measure = " ".join(match["measure"].split())
     if measure not in measures:
-        raise InputError([_wrong(flag, "unknown measure", nearest(measure, measures), measure)])
+        raise InputError([wrong(flag, "unknown measure", nearest(measure, measures), measure)])
     limit, kind = match["limit"].strip(), measures[measure]
     value = _duration(limit) if kind == "duration" else _amount(limit, kind)
     if value is None:
-        raise InputError([_wrong(flag, f"not a limit of {measure}", _EXAMPLES[kind], limit)])
+        raise InputError([wrong(flag, f"not a limit of {measure}", _EXAMPLES[kind], limit)])
     return Requirement(text.strip(), measure, match["sign"] == ">=", value, kind)
 
 

@@ -15,7 +15,7 @@ from sweeps import SMALL, VARY, carried_out, digests, planned, small
 import sim
 from sim.engines.choice import engine_of
 from sim.errors import EngineError, InputError
-from sim.experiments import items, large, tasks
+from sim.experiments import items, large, saving, tasks
 from sim.experiments import plan as plans
 from sim.experiments import sweep as sweeps
 from sim.experiments.items import cell_key
@@ -141,7 +141,7 @@ def test_the_table_can_be_read_in_three_ways(tmp_path):
 
 def test_a_sweep_without_a_place_leaves_nothing_behind(tmp_path, monkeypatch):
     """The folder goes with the object."""
-    monkeypatch.setattr(sweeps.tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(saving.tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     found = sweep(small(tmp_path), ["load=1"])
     folder = found.folder

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic_core import PydanticCustomError
 
 from sim.cli.console import stderr
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, wrong
 from sim.providers import Book, load_book
 from sim.providers.facts import midnight
 from sim.units import as_instant, since_epoch
@@ -25,7 +25,7 @@ class Arguments:
 
     def refuse(self, flag: str, what: str, allowed: str = "", got: object = None) -> None:
         """Note a mistake in the value of a flag."""
-        self.problems.append(Problem("command line", 0, flag, what, allowed, got))
+        self.problems.append(wrong(flag, what, allowed, got))
 
     def read(self, flag: str, text: str, parse: Callable[[Any], T]) -> T | None:
         """Return the value of a flag, or note what is wrong with it."""

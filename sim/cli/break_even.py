@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sim.cli.desk import Desk, ScenarioName, at_desk
-from sim.cli.sensitivity import read_size
+from sim.cli.desk import Desk, ScenarioName, as_size, at_desk
 from sim.decisions.drivers.break_even import GRID, REFINE, RUNS, answer, asked, question_of
 from sim.report.break_even_map import break_even_report
 
@@ -30,8 +29,8 @@ def break_even(
 ) -> None:
     """Map where the best strategy changes over two inputs."""
     base = desk.scenario(scenario)
-    points = read_size(desk.arguments, "--grid", grid, GRID)
-    finer = read_size(desk.arguments, "--refine", refine, REFINE)
+    points = desk.read("--grid", grid, as_size, GRID)
+    finer = desk.read("--refine", refine, as_size, REFINE)
     question = desk.noted(lambda: question_of(base, vary or (), strategy, points, finer, desk.replications))
     desk.check()
     assert question is not None  # noqa: S101 - `check` raised otherwise

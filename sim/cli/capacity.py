@@ -48,18 +48,13 @@ def capacity(
 ) -> None:
     """Find the largest load that still meets every requirement, with the confidence asked."""
     base = desk.scenario(scenario)
-    step, sure = _share(desk, "--resolution", resolution, RESOLUTION), _share(desk, "--confidence", confidence, LEVEL)
+    step = desk.read("--resolution", resolution, _as_share, RESOLUTION)
+    sure = desk.read("--confidence", confidence, _as_share, LEVEL)
     told = Asked(require or [], strategy or [], tier or [], load, step, sure, desk.replications, growth, lasting)
     asked = desk.noted(lambda: question_of(base, told))
-    desk.arguments.check()
+    desk.check()
     assert asked is not None  # noqa: S101 - `check` raised otherwise
     desk.answer(base, asked.asked, lambda source: answer(source, asked), capacity_report)
-
-
-def _share(desk: Desk, flag: str, text: str | None, usual: float) -> float:
-    """Return a share such as ``5%`` or ``0.05``, or note that it is none."""
-    found = None if text is None else desk.arguments.read(flag, text, _as_share)
-    return usual if found is None else found
 
 
 def _as_share(text: str) -> float:

@@ -2,13 +2,17 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from rich.console import Console as RichConsole
+from rich.console import RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from sim.errors import InputError, SimError
 
-__all__ = ["fail", "print_json", "stderr", "stdout"]
+__all__ = ["deliver", "fail", "print_json", "progress_bar", "stderr", "stdout"]
 
 
 class Console(RichConsole):
@@ -35,6 +39,25 @@ def stderr() -> Console:
 def print_json(document: dict[str, Any]) -> None:
     """Print a result as JSON; a NaN is a defect and raises."""
     print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def deliver(document: dict[str, Any], report: Iterable[RenderableType], *, as_json: bool) -> None:
+    """Print a result as JSON, or as a report that is not made otherwise."""
+    if as_json:
+        print_json(document)
+    else:
+        stdout().print(*report, sep="\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress_bar(doing: str, *more: ProgressColumn) -> Iterator[Callable[[float, int], None]]:
+    """Show a bar on stderr, where that is a terminal: give what is told how much is done of how much in all."""
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), *more, TimeRemainingColumn())
+    console = stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def fail(error: SimError) -> NoReturn:

@@ -1,8 +1,7 @@
 """What the commands that decide something share: their options, every mistake at once, progress, and the way out."""
 
-import sys
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter, signature
 from json import dumps
@@ -10,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic_core import PydanticCustomError
 from rich.console import RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 
 from sim.cells import Resumable
 from sim.cli.arguments import Arguments
-from sim.cli.console import print_json, stderr, stdout
-from sim.cli.places import as_workers, note_places, noted, tell_how_to_go_on
+from sim.cli.console import deliver, progress_bar, stderr
+from sim.cli.places import Scheduler, WorkersText, as_workers, note_places, noted, tell_how_to_go_on
 from sim.cli.study import (
     Baseline,
     BookName,
@@ -30,23 +30,16 @@ from sim.cli.study import (
     refuse_engine,
     refuse_scenario,
 )
-from sim.decisions.finding import Finding, carry_out
+from sim.decisions.finding import carry_out
 from sim.decisions.laboratory import Source
-from sim.errors import InputError, nearest
 from sim.experiments.estimates import Json
 from sim.scenario import Scenario, load
 
-__all__ = ["AsJson", "Desk", "OutOrNone", "Resume", "ScenarioName", "Scheduler", "WorkersText", "at_desk"]
+__all__ = ["SHARED", "Desk", "ScenarioName", "as_size", "at_desk"]
 
 T = TypeVar("T")
 
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A TOML file, or a shipped scenario's name.")]
-WorkersText = Annotated[
-    str | None, typer.Option("--workers", metavar="N", help="Processes on this machine; 1 = this one alone.")
-]
-Scheduler = Annotated[
-    str | None, typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="A Dask scheduler whose workers compute.")
-]
 OutOrNone = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where the study gets a new folder. [results]")
 ]
@@ -108,6 +101,13 @@ def at_desk(name: str, *, without: Collection[str] = (), replications: str = "")
     return decorated
 
 
+def as_size(text: str) -> int:
+    """Return how many points a design has."""
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text)
+    raise PydanticCustomError("count", "not a number of points; a whole number")
+
+
 class Desk:
     """One command at work: it reads what all of them take, then the command its own, then it answers."""
 
@@ -153,13 +153,10 @@ class Desk:
         found: T | None = noted(self.arguments, read)
         return found
 
-    def strategies(self, base: Scenario | None, flag: str, names: Sequence[str] | None) -> tuple[str, ...]:
-        """Return strategies by name, all of them where none is named; note the unknown ones."""
-        known = [] if base is None else [arm.name for arm in base.arms]
-        for name in names or []:
-            if base is not None and name not in known:
-                self.arguments.refuse(flag, "unknown strategy", nearest(name, known), name)
-        return tuple(dict.fromkeys(names or known))
+    def read(self, flag: str, text: str | None, parse: Callable[[Any], T], usual: T) -> T:
+        """Return the value of a flag; the usual one where it is not given, or wrong, which is noted."""
+        found = None if text is None else self.arguments.read(flag, text, parse)
+        return usual if found is None else found
 
     def answer(
         self,
@@ -174,10 +171,10 @@ class Desk:
 
         A study that is stopped says how to go on and leaves with 3.
         """
-        self.arguments.check()
+        self.check()
         assert base is not None  # noqa: S101 - `check` raised otherwise
         try:
-            with _progress() as progress:
+            with progress_bar("simulating", TextColumn("cells")) as progress:
                 found = carry_out(
                     self.command,
                     base,
@@ -194,32 +191,13 @@ class Desk:
         except Resumable as stopped:
             tell_how_to_go_on(stopped)
             raise typer.Exit(stopped.exit_code) from None
-        _conclude(found, report, as_json=self.as_json)
+        try:
+            deliver(found.summary, report(found.summary), as_json=self.as_json)
+        finally:  # also for a reader who left before the end
+            stderr().print(f"saved: {found.folder}", soft_wrap=True)
         if not passed(found.summary):
             raise typer.Exit(1)
 
-    def check(self, problems: InputError | None = None) -> None:
-        """Raise every mistake noted so far, and those of ``problems``."""
-        self.arguments.problems += problems.problems if problems else []
+    def check(self) -> None:
+        """Raise every mistake noted so far."""
         self.arguments.check()
-
-
-def _conclude(found: Finding, report: Callable[[Json], Iterator[RenderableType]], *, as_json: bool) -> None:
-    try:
-        if as_json:
-            print_json(found.summary)
-        else:
-            stdout().print(*report(found.summary), sep="\n")
-        sys.stdout.flush()
-    finally:  # also for a reader who left before the end
-        stderr().print(f"saved: {found.folder}", soft_wrap=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr with the cells that are done of those that are expected."""
-    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("cells"), TimeRemainingColumn())
-    console = stderr()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("simulating", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -5,8 +5,9 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from pydantic_core import PydanticCustomError
 
 from sim.cells import Resumable
@@ -14,9 +15,16 @@ from sim.cli.arguments import Arguments
 from sim.errors import InputError
 from sim.store import prepare
 
-__all__ = ["as_workers", "note_places", "noted", "tell_how_to_go_on"]
+__all__ = ["Scheduler", "WorkersText", "as_workers", "note_places", "noted", "tell_how_to_go_on"]
 
 MOST_WORKERS = 1_000
+
+WorkersText = Annotated[
+    str | None, typer.Option("--workers", metavar="N", help="Processes on this machine; 1 = this one alone.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="A Dask scheduler whose workers compute.")
+]
 
 
 def as_workers(text: str) -> int:

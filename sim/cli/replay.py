@@ -18,11 +18,11 @@ from sim.cli.study import (
     conclude,
     examined,
     note,
-    progress_bar,
     read_replications,
     read_seed,
     refuse_contradictions,
     refuse_engine,
+    simulating,
 )
 from sim.errors import nearest
 from sim.experiments import montecarlo
@@ -83,7 +83,7 @@ def replay(
         out,
     )
     asked = montecarlo.asked_of(scenario, baseline=baseline, engine=engine)
-    with progress_bar() as progress:
+    with simulating() as progress:
         result = montecarlo.carried_out(asked, keep_requests=keep_requests, progress=progress, notice=note)
         conclude(asked, result, sets=overrides, out=out, as_json=as_json)
 

@@ -21,15 +21,16 @@ from sim.cli.study import (
     Replications,
     Seed,
     Sets,
+    as_precision,
     conclude,
     examined,
     note,
-    progress_bar,
     read_replications,
     read_seed,
     refuse_contradictions,
     refuse_engine,
     refuse_scenario,
+    simulating,
 )
 from sim.experiments import montecarlo, run_folder
 from sim.experiments.progress import Progress
@@ -88,7 +89,7 @@ def run(
     place = out if out is not None or resume is None else resume.absolute().parent.parent
     loaded = examined(arguments, lambda: load(scenario, sets=overrides, book=book), baseline, place)
     asked = montecarlo.asked_of(loaded, replications=times, until=until, seed=root, baseline=baseline, engine=engine)
-    with progress_bar() as progress:
+    with simulating() as progress:
         if until is None and resume is None:
             result = montecarlo.carried_out(asked, keep_requests=keep_requests, progress=progress, notice=note)
         else:
@@ -113,7 +114,7 @@ def _until(arguments: Arguments, precision: str | None, floor: str | None, ceili
         for flag in (flag for flag, (text, _) in limits.items() if text is not None):
             arguments.refuse(flag, "says nothing without --precision", "both, or neither")
         return None
-    share = arguments.read("--precision", precision, _as_precision)
+    share = arguments.read("--precision", precision, as_precision)
     least, most = (
         usual if text is None else arguments.read(flag, text, _as_count) for flag, (text, usual) in limits.items()
     )
@@ -122,19 +123,6 @@ def _until(arguments: Arguments, precision: str | None, floor: str | None, ceili
     if least > most:
         arguments.refuse("--ceiling", f"is below the floor of {least:,} replications", "at least that", most)
     return Until(share, least, most)
-
-
-def _as_precision(text: str) -> float:
-    """Return a share, given in percent or as a number.
-
-    >>> _as_precision("2%"), _as_precision("0.5 %"), _as_precision("0.02")
-    (0.02, 0.005, 0.02)
-    """
-    if found := re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})( ?%)?", text):
-        share = float(found[1]) / (100 if found[2] else 1)
-        if 0 < share < 1:
-            return share
-    raise PydanticCustomError("precision", "not a relative precision; more than 0 and less than 100%, such as 2%")
 
 
 def _as_count(text: str) -> int:

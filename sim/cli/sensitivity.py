@@ -1,19 +1,16 @@
 """``gcsim sensitivity``: which inputs of a scenario drive the cost, the saving and the wait of each strategy."""
 
-import re
 from typing import Annotated
 
 import typer
-from pydantic_core import PydanticCustomError
 
-from sim.cli.arguments import Arguments
-from sim.cli.desk import Desk, ScenarioName, at_desk
+from sim.cli.desk import Desk, ScenarioName, as_size, at_desk
 from sim.decisions.drivers.methods import Sizes
 from sim.decisions.drivers.outputs import USUAL
 from sim.decisions.drivers.sensitivity import CHOICES, USUAL_SIZES, answer, asked, question_of
 from sim.report.sensitivity_table import sensitivity_report
 
-__all__ = ["read_size", "sensitivity"]
+__all__ = ["sensitivity"]
 
 
 @at_desk("sensitivity", replications="Of every point, on the same luck. [2; 10 where there are few]")
@@ -48,7 +45,7 @@ def sensitivity(
 ) -> None:
     """Find out which inputs drive the cost, the saving and the wait."""
     base = desk.scenario(scenario)
-    sizes = _sizes(desk.arguments, {"trajectories": trajectories, "rows": rows, "points": points})
+    sizes = _sizes(desk, {"trajectories": trajectories, "rows": rows, "points": points})
     question = desk.noted(
         lambda: question_of(base, vary or (), method, output or USUAL, strategy, sizes, desk.replications)
     )
@@ -57,19 +54,7 @@ def sensitivity(
     desk.answer(base, asked(question), lambda source: answer(question, source), sensitivity_report)
 
 
-def _sizes(arguments: Arguments, texts: dict[str, str | None]) -> Sizes:
+def _sizes(desk: Desk, texts: dict[str, str | None]) -> Sizes:
     """Return the sizes of designs, those that are given over the usual ones; note what is no number."""
     usual = USUAL_SIZES._asdict()
-    return Sizes(**{name: read_size(arguments, f"--{name}", text, usual[name]) for name, text in texts.items()})
-
-
-def read_size(arguments: Arguments, flag: str, text: str | None, usual: int) -> int:
-    """Return how many points a design has, or note what is wrong with it."""
-    found = None if text is None else arguments.read(flag, text, _as_size)
-    return usual if found is None else found
-
-
-def _as_size(text: str) -> int:
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return int(text)
-    raise PydanticCustomError("count", "not a number of points; a whole number")
+    return Sizes(**{name: desk.read(f"--{name}", text, as_size, usual[name]) for name, text in texts.items()})

@@ -1,12 +1,11 @@
 """``gcsim show``: a saved run or study as it was printed when it was new, without a new simulation."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sim.cli.console import print_json, stdout
+from sim.cli.console import deliver
 from sim.report.documents import read_document, report_of
 
 __all__ = ["show"]
@@ -19,9 +18,5 @@ def show(
 ) -> None:
     """Print a saved run or study again."""
     document = read_document(saved)
-    report = report_of(document)
-    if as_json:
-        print_json(document)
-    else:
-        stdout().print(*report, sep="\n")
-    sys.stdout.flush()
+    report = report_of(document)  # which refuses what is no document, as JSON too
+    deliver(document, report, as_json=as_json)

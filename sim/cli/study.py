@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from pydantic_core import PydanticCustomError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sim.cli.arguments import Arguments
-from sim.cli.console import print_json, stderr, stdout
+from sim.cli.console import deliver, progress_bar, stderr
 from sim.engines.choice import ENGINES
 from sim.errors import InputError, nearest
 from sim.experiments.replications import Asked
@@ -26,15 +25,16 @@ from sim.scenario import Scenario, shipped
 from sim.store import Record, prepare, save
 
 __all__ = [
+    "as_precision",
     "conclude",
     "examined",
     "note",
-    "progress_bar",
     "read_replications",
     "read_seed",
     "refuse_contradictions",
     "refuse_engine",
     "refuse_scenario",
+    "simulating",
 ]
 
 RESULTS = Path("results")
@@ -78,6 +78,19 @@ def _as_count(text: str) -> int:
     if re.fullmatch(r"[0-9]{1,12}", text) and 1 <= int(text) <= MOST_REPLICATIONS:
         return int(text)
     raise PydanticCustomError("count", "not a number of replications; a whole number from 1 to 1,000,000")
+
+
+def as_precision(text: str) -> float:
+    """Return a share, given in percent or as a number.
+
+    >>> as_precision("2%"), as_precision("0.5 %"), as_precision("0.02")
+    (0.02, 0.005, 0.02)
+    """
+    if found := re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})( ?%)?", text):
+        share = float(found[1]) / (100 if found[2] else 1)
+        if 0 < share < 1:
+            return share
+    raise PydanticCustomError("precision", "not a relative precision; more than 0 and less than 100%, such as 2%")
 
 
 def _as_seed(text: str) -> int:
@@ -142,14 +155,11 @@ def note(sentence: str) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[float, int], None]]:
+def simulating() -> Iterator[Callable[[float, int], None]]:
     """Show a bar on stderr while a run goes on; an interrupt ends the command, with nothing written."""
-    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = stderr()
     try:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("simulating", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        with progress_bar("simulating") as progress:
+            yield progress
     except KeyboardInterrupt:
         print("gcsim: interrupted; nothing was written", file=sys.stderr)
         raise typer.Exit(3) from None
@@ -160,11 +170,7 @@ def conclude(asked: Asked, result: Result, *, sets: Sequence[str], out: Path | N
     summary = summarise(result)
     folder = result.folder or save(out or RESULTS, _record(asked, result, summary, sets))
     try:
-        if as_json:
-            print_json(summary)
-        else:
-            stdout().print(*run_report(summary), sep="\n")
-        sys.stdout.flush()
+        deliver(summary, run_report(summary), as_json=as_json)
     finally:  # also for a reader who left before the end
         stderr().print(f"saved: {folder}", soft_wrap=True)
 

@@ -1,20 +1,17 @@
 """``gcsim sweep``: a scenario under many settings, on one machine or a cluster, with nothing lost on the way."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
 from sim.cells import Resumable
 from sim.cli.arguments import Arguments
-from sim.cli.console import print_json, stderr, stdout
-from sim.cli.places import as_workers, note_places, noted, tell_how_to_go_on
+from sim.cli.console import deliver, progress_bar, stderr
+from sim.cli.places import Scheduler, WorkersText, as_workers, note_places, noted, tell_how_to_go_on
 from sim.cli.study import (
     Baseline,
     BookName,
@@ -58,12 +55,8 @@ def sweep(
     baseline: Baseline = None,
     book: BookName = None,
     engine: EngineName = "auto",
-    workers: Annotated[
-        str | None, typer.Option(metavar="N", help="Processes on this machine; 1 = this one alone.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="tcp://HOST:PORT", help="A Dask scheduler whose workers compute.")
-    ] = None,
+    workers: WorkersText = None,
+    scheduler: Scheduler = None,
     cell_timeout: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="When a cell that hangs is given up. [10m, or far more than usual]"),
@@ -102,7 +95,7 @@ def sweep(
     if dry_run and estimate is not None:
         _tell_plan(plan, estimate, chosen(count, scheduler, estimate).processes, as_json=as_json)
         return
-    with _progress() as progress:
+    with progress_bar("sweeping", _Rate()) as progress:
         try:
             found = carry_out(
                 plan,
@@ -151,20 +144,13 @@ def _tell_plan(plan: Plan, estimate: Estimate, workers: int, *, as_json: bool) -
         "engine": plan.study.engine,
         **estimate._asdict(),
     }
-    if as_json:
-        print_json(document)
-    else:
-        stdout().print(*plan_table(document), sep="\n")
+    deliver(document, plan_table(document), as_json=as_json)
 
 
 def _conclude(found: Sweep, *, as_json: bool) -> None:
     """Print what a sweep found and where it is; leave with 1 if a cell could not be computed."""
     try:
-        if as_json:
-            print_json(found.summary)
-        else:
-            stdout().print(*sweep_report(found.summary), sep="\n")
-        sys.stdout.flush()
+        deliver(found.summary, sweep_report(found.summary), as_json=as_json)
     finally:  # also for a reader who left before the end
         errors = stderr()
         if found.witnessed:
@@ -186,13 +172,3 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.1f} cells/s")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr with the rate and the time left."""
-    columns = (TextColumn("sweeping"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    console = stderr()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("sweeping", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

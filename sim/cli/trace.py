@@ -9,7 +9,7 @@ from rich.box import HORIZONTALS
 from rich.table import Table
 
 from sim.cli.console import print_json, stderr, stdout
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, Problem, nearest, wrong
 from sim.traces import FORMATS, load_trace
 from sim.traces.profile import Ceiling, Profile, Sizes, document, profile
 from sim.units import SECOND, as_duration, duration
@@ -44,7 +44,7 @@ def _lifetimes(text: str, format_: str) -> list[int]:
     problems: list[Problem] = []
     if format_ not in ("auto", *FORMATS):
         hint = nearest(format_, ("auto", *FORMATS))
-        problems.append(Problem("command line", 0, "--format", "unknown trace format", hint, format_))
+        problems.append(wrong("--format", "unknown trace format", hint, format_))
     allowed = 'whole seconds above zero, such as "60s,5m,1h"'
     for part in text.split(","):
         try:

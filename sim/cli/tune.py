@@ -1,12 +1,11 @@
 """``gcsim tune``: the parameters with which a strategy costs least, and what that saves."""
 
-import re
 from typing import Annotated
 
 import typer
-from pydantic_core import PydanticCustomError
 
-from sim.cli.desk import Desk, ScenarioName, at_desk
+from sim.cli.desk import Desk, ScenarioName, as_size, at_desk
+from sim.cli.study import as_precision
 from sim.decisions.tuning.question import METHODS, REPLICATIONS, Asked, question_of
 from sim.decisions.tuning.tune import answer
 from sim.report.tune_table import tune_report
@@ -49,14 +48,14 @@ def tune(
     ] = None,
 ) -> None:
     """Search the parameters of a strategy for the least cost, and say what the best ones save over the present ones."""
-    share = desk.arguments.read("--precision", precision, _as_share)
-    count = None if points is None else desk.arguments.read("--points", points, _as_count)
+    share = desk.read("--precision", precision, as_precision, 0.01)
+    count = None if points is None else desk.arguments.read("--points", points, as_size)
     base = desk.scenario(scenario)
     asked = Asked(
         strategy=strategy or "",
         vary=tuple(vary or ()),
         require=tuple(require or ()),
-        precision=share or 0.01,
+        precision=share,
         against=against,
         method=method,
         points=count,
@@ -73,22 +72,3 @@ def tune(
         tune_report,
         passed=lambda found: found["outcome"] in {None, "pass"},
     )
-
-
-def _as_share(text: str) -> float:
-    """Return a share, given in percent or as a number.
-
-    >>> _as_share("1%"), _as_share("0.01")
-    (0.01, 0.01)
-    """
-    if found := re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})( ?%)?", text):
-        share = float(found[1]) / (100 if found[2] else 1)
-        if 0 < share < 1:
-            return share
-    raise PydanticCustomError("precision", "not a relative precision; more than 0 and less than 100%, such as 1%")
-
-
-def _as_count(text: str) -> int:
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return int(text)
-    raise PydanticCustomError("count", "not a number of points; a whole number")

@@ -32,14 +32,14 @@ def uncertainty(
     A value is uncertain that is a law: rate = "lognormal(120/h, cv=0.3)" in the file, or by --set.
     """
     times = (
-        _count(desk, "--draws", draws, _USUAL.draws),
-        _count(desk, "--replications", replications, _USUAL.replications),
+        desk.read("--draws", draws, _as_count, _USUAL.draws),
+        desk.read("--replications", replications, _as_count, _USUAL.replications),
     )
     base = desk.scenario(scenario)
     question = Question(*times)
     for problem in wrong_question(question, base):
         desk.arguments.problems.append(problem)
-    desk.arguments.check()
+    desk.check()
     assert base is not None  # noqa: S101 - `check` raised otherwise
     desk.answer(
         certain(base),
@@ -47,12 +47,6 @@ def uncertainty(
         lambda source: answer(source, question, base),
         uncertainty_report,
     )
-
-
-def _count(desk: Desk, flag: str, text: str | None, usual: int) -> int:
-    """Return a count, or note that it is none; then the usual one stands for it."""
-    found = None if text is None else desk.arguments.read(flag, text, _as_count)
-    return usual if found is None else found
 
 
 def _as_count(text: str) -> int:

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from sim.cli.desk import Desk, ScenarioName, at_desk
 from sim.cli.study import refuse_contradictions
-from sim.decisions.rollout.claims import CEILING, DRAWS, Question, question_of
+from sim.decisions.rollout.claims import CEILING, DRAWS, question_of
 from sim.decisions.rollout.validate import answer
 from sim.report.validate_table import validate_report
 from sim.stats import LEVEL
@@ -53,26 +53,25 @@ def validate(
         desk.arguments.refuse("--candidate", "is missing", "the strategy that is to be rolled out")
     if desk.replications is not None and ceiling is not None:
         desk.arguments.refuse("--ceiling", "contradicts --replications, which are exactly so many", "one of the two")
-    sure = desk.arguments.read("--confidence", confidence, _as_share)
-    most = CEILING if ceiling is None else desk.arguments.read("--ceiling", ceiling, _as_whole)
-    drawn = DRAWS if draws is None else desk.arguments.read("--draws", draws, _as_whole)
+    sure = desk.read("--confidence", confidence, _as_share, LEVEL)
+    most = desk.read("--ceiling", ceiling, _as_whole, CEILING)
+    drawn = desk.read("--draws", draws, _as_whole, DRAWS)
     base = desk.scenario(scenario)
 
-    def asked() -> Question:
-        return question_of(
+    question = desk.noted(
+        lambda: question_of(
             base,
             candidate=candidate,
             require=require or (),
             baseline=baseline,
-            confidence=LEVEL if sure is None else sure,
+            confidence=sure,
             models=model or (),
             replications=desk.replications,
-            ceiling=CEILING if most is None else most,
-            draws=DRAWS if drawn is None else drawn,
+            ceiling=most,
+            draws=drawn,
             robustness=robustness,
         )
-
-    question = desk.noted(asked)
+    )
     desk.check()
     assert question is not None  # noqa: S101 - `check` raised otherwise
     desk.answer(

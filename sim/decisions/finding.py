@@ -1,8 +1,5 @@
 """The frame of every decision: a folder for its cells, the work between two interrupts, and what is left behind."""
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,10 +14,10 @@ from sim.errors import InputError
 from sim.experiments.arguments import wrong_arguments
 from sim.experiments.estimates import Json
 from sim.experiments.interrupts import Interrupts
-from sim.experiments.saving import made, resumable
+from sim.experiments.saving import made, placed, resumable
 from sim.experiments.tasks import Records, origin_of
 from sim.experiments.workers import Workers, reach
-from sim.scenario import Scenario, load, read_scenario
+from sim.scenario import Scenario, opened
 from sim.subject import folder_name
 
 __all__ = ["Finding", "Means", "carry_out", "found", "read"]
@@ -61,23 +58,17 @@ class Finding:
 
 def read(scenario: str | Path | Scenario, means: Means) -> Scenario:
     """Return the scenario of a file, a shipped name or an object, under the overrides of some means."""
-    sets, book = tuple(means.get("sets") or ()), means.get("book")
-    if isinstance(scenario, Scenario):
-        return read_scenario(scenario.document, scenario.name, sets=sets, book=book) if sets or book else scenario
-    return load(scenario, sets=sets, book=book)
+    return opened(scenario, sets=tuple(means.get("sets") or ()), book=means.get("book"))
 
 
 def found(name: str, base: Scenario, asked: Json, answer: Callable[[Source], Json], means: Means) -> Finding:
     """Return a decision that was made by some means; without a folder of its own its cells go with it."""
-    out, resume = means.get("out"), means.get("resume")
-    place = Path(tempfile.mkdtemp(prefix="gcsim-")) if out is None and resume is None else Path(out or "results")
     options: Any = {key: means[key] for key in ("seed", "engine", "workers", "scheduler", "progress") if key in means}
-    decision = carry_out(
-        name, base, asked, answer, out=place, resume=None if resume is None else Path(resume), **options
+    return placed(
+        means.get("out"),
+        means.get("resume"),
+        lambda place, kept: carry_out(name, base, asked, answer, out=place, resume=kept, **options),
     )
-    if out is None and resume is None:
-        weakref.finalize(decision, shutil.rmtree, place, ignore_errors=True)
-    return decision
 
 
 def carry_out(  # noqa: PLR0913 - as many as a command has options

@@ -27,6 +27,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from sim.decisions.laboratory import Found, Row
+from sim.experiments.rows import cost_of
 from sim.scenario import Scenario
 from sim.skewed import ENOUGH
 from sim.stats import Interval, Number
@@ -67,11 +68,11 @@ def measures_of(scenario: Scenario) -> dict[str, Measure]:
     ['cost', 'cost an hour', 'cost a day', 'cost a week', 'cost a month']
     """
     recorded = scenario.spec.replay is not None  # how long that lasts only its file knows
-    found = [Measure("cost", "money", "", _cost)]
-    found += [Measure(_cost_a(name), "money", "", _cost, period=ms) for name, ms in PERIODS.items() if not recorded]
+    found = [Measure("cost", "money", "", cost_of)]
+    found += [Measure(_cost_a(name), "money", "", cost_of, period=ms) for name, ms in PERIODS.items() if not recorded]
     found += [
-        Measure("cost per request", "money", "", _cost, _count("total")),
-        Measure("saving", "share", "", _cost, versus=True),
+        Measure("cost per request", "money", "", cost_of, _count("total")),
+        Measure("saving", "share", "", cost_of, versus=True),
         Measure("429s", "share", "", _counts("throttled"), _count("calls")),
         Measure("503s", "share", "", _counts("shed"), _count("calls")),
     ]
@@ -93,10 +94,6 @@ def _of_stream(stream: str) -> list[Measure]:
         Measure(f"failed{of}", "share", stream, lambda row: row["failed"] + row["expired"], _count("total")),
         Measure(f"hit_ratio{of}", "share", stream, _hits, _count("prompt_tokens")),
     ]
-
-
-def _cost(row: Row) -> Fraction:
-    return Fraction(row["cost_usd_exact"])
 
 
 def _hits(row: Row) -> int:
@@ -192,7 +189,7 @@ def evidence_of(
     rows = found.of(strategy, model, measure.stream)
     if measure.versus:
         base = found.of(baseline or found.scenario.baseline, model)
-        return _saved([_cost(row) for row in rows], [_cost(row) for row in base])
+        return _saved([cost_of(row) for row in rows], [cost_of(row) for row in base])
     values = [measure.above(row) for row in rows]
     if measure.below is not None:
         below = [measure.below(row) for row in rows]

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from sim.decisions.laboratory import Found
 from sim.decisions.measures import evidence_of, measures_of
+from sim.experiments.rows import cost_of
 from sim.skewed import bill_difference
 from sim.stats import LEVEL, Interval
 
@@ -52,7 +53,7 @@ def standing(
 
 def costs_of(found: Found, strategy: str, model: str | None = None) -> list[Fraction]:
     """Return the exact dollars of each replication."""
-    return [Fraction(row["cost_usd_exact"]) for row in found.of(strategy, model)]
+    return [cost_of(row) for row in found.of(strategy, model)]
 
 
 def _keeps(share: Fraction | None, interval: Interval | None, target: float) -> Keeps:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic_core import PydanticCustomError
 
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, wrong
 from sim.units import as_duration, as_rate, as_tokens, duration
 from sim.workload.realise import uniforms
 
@@ -82,10 +82,6 @@ class Setting(NamedTuple):
         return tuple(f"{path}={text}" for path, text in self.values)
 
 
-def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
-    return Problem("command line", 0, flag, what, allowed, got)
-
-
 def design_of(text: str, *, zipped: bool = False) -> Design:
     """Return a design from its text.
 
@@ -93,7 +89,7 @@ def design_of(text: str, *, zipped: bool = False) -> Design:
     (Design(kind='grid', size=None), 'sobol:64')
     """
     if zipped and text not in {"grid", "zip"}:
-        raise InputError([_wrong("--zip", f"contradicts --design {text}", "one of the two")])
+        raise InputError([wrong("--zip", f"contradicts --design {text}", "one of the two")])
     kind, _, count = text.partition(":")
     if kind in {"grid", "zip"} and not count:
         return Design("zip" if zipped else kind)
@@ -101,10 +97,10 @@ def design_of(text: str, *, zipped: bool = False) -> Design:
         if kind == "sobol" and int(count).bit_count() != 1:
             below = 1 << (int(count).bit_length() - 1)
             what = "a Sobol net is balanced for powers of two only"
-            raise InputError([_wrong("--design", what, f"sobol:{below} or sobol:{2 * below}", text)])
+            raise InputError([wrong("--design", what, f"sobol:{below} or sobol:{2 * below}", text)])
         return Design(kind, int(count))
     allowed = f"grid, zip, lhs:N or sobol:N with N from 1 to {MOST:,}"
-    raise InputError([_wrong("--design", "not a design", allowed, text)])
+    raise InputError([wrong("--design", "not a design", allowed, text)])
 
 
 def axes_of(texts: Iterable[str], design: Design) -> tuple[Axis, ...]:
@@ -115,22 +111,22 @@ def axes_of(texts: Iterable[str], design: Design) -> tuple[Axis, ...]:
         path, equals, values = (part.strip() for part in text.partition("="))
         try:
             if not (equals and path and values):
-                raise InputError([_wrong("--vary", "not something to vary", f"PATH={_FORMS}", text)])  # noqa: TRY301 - one list
+                raise InputError([wrong("--vary", "not something to vary", f"PATH={_FORMS}", text)])  # noqa: TRY301 - one list
             if path.partition(".")[0] in {"seed", "replications"}:
                 what = f"{path} is common to all settings"
-                raise InputError([_wrong("--vary", what, f"--{path}", text)])  # noqa: TRY301 - one list
+                raise InputError([wrong("--vary", what, f"--{path}", text)])  # noqa: TRY301 - one list
             if path in {axis.path for axis in axes}:
-                raise InputError([_wrong("--vary", f"{path} is varied twice", "each path once", text)])  # noqa: TRY301 - one list
+                raise InputError([wrong("--vary", f"{path} is varied twice", "each path once", text)])  # noqa: TRY301 - one list
             axes.append(_axis(path, values, text, sampled=design.size is not None))
         except InputError as error:
             problems += error.problems
     if not axes and not problems:
-        problems.append(_wrong("--vary", "nothing is varied", f"at least one PATH={_FORMS}"))
+        problems.append(wrong("--vary", "nothing is varied", f"at least one PATH={_FORMS}"))
     if design.kind == "zip" and not problems and len({_length(axis) for axis in axes}) > 1:
         lengths = ", ".join(f"{axis.path} has {_length(axis)}" for axis in axes)
-        problems.append(_wrong("--zip", f"lists of different lengths: {lengths}", "lists of one length"))
+        problems.append(wrong("--zip", f"lists of different lengths: {lengths}", "lists of one length"))
     if design.kind == "grid" and not problems and (size := math.prod(_length(axis) for axis in axes)) > MOST:
-        problems.append(_wrong("--vary", f"the grid has {size:,} settings", f"at most {MOST:,}"))
+        problems.append(wrong("--vary", f"the grid has {size:,} settings", f"at most {MOST:,}"))
     if problems:
         raise InputError(problems)
     return tuple(axes)
@@ -146,7 +142,7 @@ def _axis(path: str, values: str, text: str, *, sampled: bool) -> Axis:
     if match is None or ends is None:
         listed = items(values)
         if "" in listed:
-            raise InputError([_wrong("--vary", "an empty value", f"PATH={_FORMS}", text)])
+            raise InputError([wrong("--vary", "an empty value", f"PATH={_FORMS}", text)])
         return Axis(path, values, listed, None)
     return Axis(path, values, (), _span(ends, match["scale"], match["count"], text, sampled=sampled))
 
@@ -200,17 +196,17 @@ def _tokens(text: str) -> int:
 def _span(ends: Span, scale: str | None, count: str | None, text: str, *, sampled: bool) -> Span:
     problems = []
     if (scale or "lin") not in {"lin", "log"}:
-        problems.append(_wrong("--vary", "unknown scale", "lin or log", text))
+        problems.append(wrong("--vary", "unknown scale", "lin or log", text))
     if sampled and count is not None:
-        problems.append(_wrong("--vary", "the design says how many values there are", "LO..HI:lin or LO..HI:log", text))
+        problems.append(wrong("--vary", "the design says how many values there are", "LO..HI:lin or LO..HI:log", text))
     if not sampled and (scale is None or count is None):
-        problems.append(_wrong("--vary", "a range needs its scale and its count", "LO..HI:lin:5 or LO..HI:log:5", text))
+        problems.append(wrong("--vary", "a range needs its scale and its count", "LO..HI:lin:5 or LO..HI:log:5", text))
     if count is not None and not (re.fullmatch(r"[0-9]{1,6}", count) and 2 <= int(count) <= MOST):
-        problems.append(_wrong("--vary", "not a count of values", f"a whole number from 2 to {MOST:,}", text))
+        problems.append(wrong("--vary", "not a count of values", f"a whole number from 2 to {MOST:,}", text))
     if ends.lo >= ends.hi:
-        problems.append(_wrong("--vary", "a range must rise", "LO below HI", text))
+        problems.append(wrong("--vary", "a range must rise", "LO below HI", text))
     if scale == "log" and ends.lo <= 0:
-        problems.append(_wrong("--vary", "a logarithmic range must be above zero", "LO > 0, or lin", text))
+        problems.append(wrong("--vary", "a logarithmic range must be above zero", "LO > 0, or lin", text))
     if problems:
         raise InputError(problems)
     return ends._replace(scale=scale or "lin", points=None if count is None else int(count))

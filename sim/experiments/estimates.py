@@ -6,7 +6,7 @@ sample gives none, as with one replication.
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from math import inf, lcm
+from math import inf, isfinite, lcm
 from typing import Any, TypeAlias
 
 from sim import stats
@@ -24,6 +24,7 @@ __all__ = [
     "counted",
     "mean",
     "part",
+    "plain",
     "points",
     "quantiles",
     "seconds_each",
@@ -107,3 +108,12 @@ def quantiles(samples: Sequence[Sample]) -> dict[str, Interval | None]:
     """Return quantiles in seconds of times in ms, over all replications together."""
     found = zip(QUANTILES, stats.pooled_quantiles(samples, list(QUANTILES.values()), LEVEL), strict=True)
     return {name: None if ms is None else ms.scaled(1 / SECOND).within(0.0, inf) for name, ms in found}
+
+
+def plain(found: Interval) -> Json:
+    """Return an interval for JSON, which has neither infinity nor NaN: None stands for both.
+
+    >>> plain(Interval(2.0, 1.0, inf))
+    {'mean': 2.0, 'lo': 1.0, 'hi': None}
+    """
+    return {name: end if end is not None and isfinite(end) else None for name, end in found._asdict().items()}

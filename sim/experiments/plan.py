@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sim.engines.choice import chosen
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, wrong
 from sim.experiments.arguments import wrong_arguments
 from sim.experiments.designs import Axis, Design, Setting, axes_of, settings_of
 from sim.experiments.items import Item, Study, Task, cell_key, is_witnessed
@@ -119,7 +119,7 @@ def _twice(axes: Iterable[Axis], sets: Iterable[str]) -> list[Problem]:
     """Return the paths that are both set for all settings and varied."""
     given = {text.partition("=")[0].strip() for text in sets}
     return [
-        Problem("command line", 0, "--vary", f"contradicts --set {axis.path}=...", "one of the two", axis.text)
+        wrong("--vary", f"contradicts --set {axis.path}=...", "one of the two", axis.text)
         for axis in axes
         if axis.path in given
     ]

@@ -5,7 +5,6 @@ run of the setting alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fractions import Fraction
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from sim.experiments.caveats import caveats
 from sim.experiments.doubts import Bill, Bills, doubts
 from sim.experiments.estimates import Json
 from sim.experiments.plan import Plan
+from sim.experiments.rows import cost_of
 from sim.experiments.survey import merged
 from sim.ledger import JobState
 from sim.providers.facts import Assumption
@@ -62,7 +62,7 @@ def warnings(plan: Plan, number: int, found: Mapping[tuple[str, str], Sequence[R
 
 def _bill(rows: Sequence[Row]) -> Bill:
     return Bill(
-        costs={row["replication"]: Fraction(row["cost_usd_exact"]) for row in rows},
+        costs={row["replication"]: cost_of(row) for row in rows},
         batched=any(row[state] for row in rows for state in JOBS),
         requests=sum(row["total"] for row in rows),
         unanswered=sum(row["failed"] + row["expired"] for row in rows),

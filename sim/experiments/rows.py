@@ -1,6 +1,6 @@
 """The cells of a run as one table: a row for each strategy, model, replication and stream, before any statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from sim.sketch import Sample, joined, total
 from sim.stats import quantiles
 from sim.units import HOUR, SECOND
 
-__all__ = ["COLUMNS", "rows"]
+__all__ = ["COLUMNS", "cost_of", "rows"]
 
 COUNTS = ("total", "done", "failed", "expired", "pending", "within_patience")
 TOKENS = (
@@ -123,6 +123,11 @@ def _answers(streams: tuple[StreamCell, ...]) -> dict[str, Any]:
 def _quantiles(name: str, ms: Sample) -> dict[str, float | None]:
     found = [q / SECOND for q in quantiles(ms, list(QUANTILES.values()))] if len(ms) else [None] * len(QUANTILES)
     return {f"{name}_{key}_s": q for key, q in zip(QUANTILES, found, strict=True)}
+
+
+def cost_of(row: Mapping[str, Any]) -> Fraction:
+    """Return the exact dollars of a cell, from its row of all streams."""
+    return Fraction(row["cost_usd_exact"])
 
 
 def exact_text(usd: Fraction) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sim.cells import JOURNAL, Cells, new_folder
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, wrong
 from sim.experiments.fingerprint import code_digest
 from sim.experiments.interrupts import Interrupts
 from sim.experiments.items import Done
@@ -181,4 +181,4 @@ def _made(
         return RunCells.made(folder, manifest, files, begun=begun)
     except OSError as error:
         what = f"cannot be written to ({error.strerror})"
-        raise InputError([Problem("command line", 0, "--out", what, "a folder that can", str(out))]) from None
+        raise InputError([wrong("--out", what, "a folder that can", str(out))]) from None

@@ -1,20 +1,25 @@
 """Saving the cells of a study as they arrive, and saying of whatever stops it how far it came, and where."""
 
+import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
 from sim.cells import Cells, Resumable, new_folder
-from sim.errors import EngineError, InputError, Problem
+from sim.errors import EngineError, InputError, wrong
 from sim.experiments.interrupts import Interrupts
 from sim.experiments.items import Done
 from sim.journal import Files, Gone
 
-__all__ = ["Saver", "made", "resumable"]
+__all__ = ["Saver", "made", "placed", "resumable"]
+
+T = TypeVar("T")
 
 SAVE_S = 0.25  # between two flushes to the disk: what is lost at most when the driver is killed
 
@@ -27,7 +32,17 @@ def made(
         return kind.made(new_folder(out, name, manifest), manifest, files)
     except OSError as error:
         what = f"cannot be written to ({error.strerror})"
-        raise InputError([Problem("command line", 0, "--out", what, "a folder that can", str(out))]) from None
+        raise InputError([wrong("--out", what, "a folder that can", str(out))]) from None
+
+
+def placed(out: str | Path | None, resume: str | Path | None, carry: Callable[[Path, Path | None], T]) -> T:
+    """Carry a study out in the folder that was asked for; without one its cells go with what is returned."""
+    if out is not None or resume is not None:
+        return carry(Path(out or "results"), None if resume is None else Path(resume))
+    place = Path(tempfile.mkdtemp(prefix="gcsim-"))
+    found = carry(place, None)
+    weakref.finalize(found, shutil.rmtree, place, ignore_errors=True)
+    return found
 
 
 @contextmanager

@@ -1,8 +1,5 @@
 """Run a scenario under many settings: on the same luck for all of them, on any number of workers, losing nothing."""
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,11 +18,11 @@ from sim.experiments.estimates import Json
 from sim.experiments.interrupts import Interrupts
 from sim.experiments.items import Done
 from sim.experiments.plan import Plan, items_of, plan_of
-from sim.experiments.saving import Saver, made, resumable
+from sim.experiments.saving import Saver, made, placed, resumable
 from sim.experiments.swept import Failure, columns_of, result_rows, summary_of
 from sim.experiments.workers import Compute, at_work, chosen, reach
 from sim.journal import Damage, Files
-from sim.scenario import Scenario, load, read_scenario
+from sim.scenario import Scenario, opened
 from sim.subject import folder_name
 
 __all__ = ["Sweep", "carry_out", "sweep"]
@@ -119,10 +116,7 @@ def sweep(  # noqa: PLR0913 - as many as the command has options
         Called with the cells done and the cells in all.
     """
     overrides = (*sets, *([f"baseline={dumps(baseline)}"] if baseline is not None else []))
-    if isinstance(scenario, Scenario):
-        base = read_scenario(scenario.document, scenario.name, sets=overrides, book=book)
-    else:
-        base = load(scenario, sets=overrides, book=book)
+    base = opened(scenario, sets=overrides, book=book)
     texts = [f"{path}={_text(values)}" for path, values in vary.items()] if isinstance(vary, Mapping) else vary
     plan = plan_of(
         base,
@@ -134,13 +128,8 @@ def sweep(  # noqa: PLR0913 - as many as the command has options
         engine=engine,
         processes=workers or 1,
     )
-    kept = None if resume is None else Path(resume)
-    place = Path(tempfile.mkdtemp(prefix="gcsim-")) if out is None and kept is None else Path(out or "results")
     who: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "cell_timeout": cell_timeout}
-    found = carry_out(plan, out=place, resume=kept, progress=progress, **who)
-    if out is None and kept is None:
-        weakref.finalize(found, shutil.rmtree, place, ignore_errors=True)
-    return found
+    return placed(out, resume, lambda place, kept: carry_out(plan, out=place, resume=kept, progress=progress, **who))
 
 
 def _text(values: Any) -> str:

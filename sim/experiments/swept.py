@@ -15,7 +15,7 @@ from sim.experiments.estimates import LEVEL, Json, amount, counted, mean, second
 from sim.experiments.items import cell_key
 from sim.experiments.plan import Plan, PlannedCell
 from sim.experiments.remarks import Row, assumptions, told_apart, warnings
-from sim.experiments.rows import COLUMNS
+from sim.experiments.rows import COLUMNS, cost_of
 from sim.skewed import bill_difference
 from sim.stats import Interval
 
@@ -166,7 +166,7 @@ def _difference(rows: Sequence[Row], base: Sequence[Row]) -> Json | None:
 
 
 def _costs(rows: Sequence[Row]) -> list[Fraction]:
-    return [Fraction(row["cost_usd_exact"]) for row in rows]
+    return [cost_of(row) for row in rows]
 
 
 def _column(rows: Sequence[Row], name: str) -> list[int]:

@@ -8,12 +8,12 @@ from rich.text import Text
 from sim.report.figures import NONE, Dollars, count, counted, duration, hour, percent
 from sim.report.tables import FigureTable, Json, beside, empty
 
-__all__ = ["bound"]
+__all__ = ["LIMIT_WORDS", "bound"]
 
 _QUANTILES = ("p50", "p95", "p99")
 _UPPER = {"p50": "half", "p95": "5 %", "p99": "1 %"}  # of a sample is above
 _PRIORITY = "priority"  # its own limits refuse nothing: what is above them is served as standard
-_WORDS = {
+LIMIT_WORDS = {
     "requests_per_minute": "requests a minute",
     "tokens_per_minute": "input tokens a minute",
     "requests_per_day": "requests a day",
@@ -91,8 +91,8 @@ def _refused(pair: Json) -> str:
     if not refusals:
         return ""
     most, *others = refusals
-    text = f"most by {_WORDS[most['limit']]}: {count(most['mean'])} calls a run, {_when(most)}"
-    rest = ", ".join(f"{_WORDS[one['limit']]} {count(one['mean'])}" for one in others)
+    text = f"most by {LIMIT_WORDS[most['limit']]}: {count(most['mean'])} calls a run, {_when(most)}"
+    rest = ", ".join(f"{LIMIT_WORDS[one['limit']]} {count(one['mean'])}" for one in others)
     return f"{text} (then {rest})" if rest else text
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
+from sim.report.bound_tables import LIMIT_WORDS
 from sim.report.figures import NONE, Dollars, counted, duration, percent
 from sim.report.fine_print import remarks
 from sim.report.tables import FigureTable, Json, empty
@@ -13,19 +14,11 @@ __all__ = ["capacity_report"]
 
 MOST_CURVES = 3  # that are printed whole
 
-_WORDS = {
+_OTHERWISE: dict[str | None, str] = {  # what binds that is no limit which refuses
     None: "nothing refuses: it is that slow",
     "cost": "money",
     "own concurrency": "slots of its own client",
     "enqueued_tokens": "room for batch jobs",
-    "requests_per_minute": "requests a minute",
-    "tokens_per_minute": "input tokens a minute",
-    "requests_per_day": "requests a day",
-    "usd_per_10_minutes": "dollars in ten minutes",
-    "concurrent_requests": "calls in flight",
-    "overload": "an overloaded service",
-    "flex_shed": "the load of the flex tier",
-    "timeout": "its callers' time-outs",
 }
 _OUTCOMES = {"pass": "passed", "fail": "failed", "undecided": "undecided"}
 
@@ -130,7 +123,8 @@ def _binds(one: Json) -> str:
     broken = [] if row is None else [entry["outcome"] for entry in row["requirements"]]
     unsure = "" if "fail" in broken else " (undecided)"
     calls = one["binds"]["refused"].get(by)
-    return _WORDS[by] + ("" if calls is None else f", {counted(calls)} refused a run") + unsure
+    what = LIMIT_WORDS[by] if by in LIMIT_WORDS else _OTHERWISE[by]
+    return what + ("" if calls is None else f", {counted(calls)} refused a run") + unsure
 
 
 def _growth(growth: Json) -> Iterator[RenderableType]:

@@ -23,7 +23,7 @@ from sim.strategies.options import Setting
 from sim.units import DAY, iso
 from sim.workload import civil
 
-__all__ = ["Arm", "Scenario", "load", "read_scenario", "shipped"]
+__all__ = ["Arm", "Scenario", "load", "opened", "read_scenario", "shipped"]
 
 _PACKAGE = Path(__file__).parents[1]
 _GALLERY = (_PACKAGE / "_scenarios", _PACKAGE.parent / "scenarios")  # in a wheel; in a checkout
@@ -126,6 +126,13 @@ def load(path: str | Path, *, sets: Sequence[str] = (), book: str | None = None)
     if not Path(path).exists() and str(path) in gallery:
         path = gallery[str(path)]
     return read_scenario(read(path), Path(path).stem, sets=sets, book=book)
+
+
+def opened(scenario: str | Path | Scenario, *, sets: Sequence[str] = (), book: str | None = None) -> Scenario:
+    """Return the scenario of a file, of a shipped name, or of an object that is laid over with more overrides."""
+    if isinstance(scenario, Scenario):
+        return read_scenario(scenario.document, scenario.name, sets=sets, book=book) if sets or book else scenario
+    return load(scenario, sets=sets, book=book)
 
 
 def read_scenario(document: Document, name: str, *, sets: Sequence[str] = (), book: str | None = None) -> Scenario:

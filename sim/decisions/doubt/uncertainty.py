@@ -34,7 +34,7 @@ from sim.decisions.doubt.unknowns import Unknown, draws_of, unknowns_of
 from sim.decisions.doubt.worth import Costs, Pairing, worth_of
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Ask, Found, Source
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, wrong
 from sim.experiments.estimates import LEVEL, Json
 from sim.learning import LEAST
 from sim.scenario import Scenario
@@ -83,10 +83,10 @@ def wrong_question(question: Question, base: Scenario | None) -> list[Problem]:
     problems = []
     if not LEAST <= question.draws <= MOST_DRAWS:
         allowed = f"a whole number from {LEAST} to {MOST_DRAWS:,}"
-        problems.append(Problem("command line", 0, "--draws", "not a number of draws", allowed, question.draws))
+        problems.append(wrong("--draws", "not a number of draws", allowed, question.draws))
     if question.replications < 2:
         what = "one run a draw does not tell luck from what is not known"
-        problems.append(Problem("command line", 0, "--replications", what, "2 at least", question.replications))
+        problems.append(wrong("--replications", what, "2 at least", question.replications))
     if base is not None and not base.uncertain:
         problems.append(Problem(base.document.file, 0, "", "nothing in this scenario is uncertain", _EXAMPLE))
     return problems

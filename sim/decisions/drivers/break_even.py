@@ -29,9 +29,10 @@ from typing import Unpack
 
 from sim.decisions.drivers.exploring import Known, explored
 from sim.decisions.drivers.map_document import axis_of, map_of
-from sim.decisions.drivers.map_question import GRID, REFINE, RUNS, Json, Question, asked, question_of
+from sim.decisions.drivers.map_question import GRID, REFINE, RUNS, Question, asked, question_of
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Source
+from sim.experiments.estimates import Json
 from sim.scenario import Scenario
 
 __all__ = ["GRID", "REFINE", "RUNS", "Question", "answer", "asked", "break_even", "question_of"]

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from sim.decisions.drivers.boundaries import Cell, Corner, Node, corners_of
-from sim.decisions.drivers.map_question import Json, Question
+from sim.decisions.drivers.map_question import Question
 from sim.decisions.drivers.winners import Winner, cheapest, standings, told, winner
 from sim.decisions.laboratory import Ask, Found, Source
+from sim.experiments.estimates import Json
 
 __all__ = ["Known", "explored", "place"]
 

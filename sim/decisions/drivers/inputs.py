@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from sim.decisions.drivers.usual import usual
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, wrong
 from sim.experiments.designs import items
 from sim.scenario import Scenario, read_scenario
 from sim.scenario.distributions import NotALaw, law_of
@@ -109,7 +109,7 @@ def inputs_of(base: Scenario, vary: Iterable[str], flag: str = "--vary") -> Inpu
         return Inputs(base.uncertain, tuple(f"{one.path}={one.text}" for one in base.uncertain), "scenario")
     found = usual(base)
     if not found:
-        raise InputError([_wrong(flag, "nothing in this scenario is varied by itself", f"at least one PATH={FORMS}")])
+        raise InputError([wrong(flag, "nothing in this scenario is varied by itself", f"at least one PATH={FORMS}")])
     return Inputs(_read(base, found), tuple(found), "derived")
 
 
@@ -119,11 +119,11 @@ def _given(base: Scenario, texts: Sequence[str], flag: str) -> Inputs:
     for text in texts:
         path, equals, values = (part.strip() for part in text.partition("="))
         if not (equals and path and values):
-            problems.append(_wrong(flag, "not something to vary", f"PATH={FORMS}", text))
+            problems.append(wrong(flag, "not something to vary", f"PATH={FORMS}", text))
         elif path.partition(".")[0] in {"seed", "replications"}:
-            problems.append(_wrong(flag, f"{path} is common to all points", f"--{path}", text))
+            problems.append(wrong(flag, f"{path} is common to all points", f"--{path}", text))
         elif path in laws:
-            problems.append(_wrong(flag, f"{path} is varied twice", "each path once", text))
+            problems.append(wrong(flag, f"{path} is varied twice", "each path once", text))
         else:
             laws[path] = _law(values, text, flag, problems)
     if problems:
@@ -135,7 +135,7 @@ def _given(base: Scenario, texts: Sequence[str], flag: str) -> Inputs:
     except InputError as error:
         raise InputError([_renamed(problem, sets, texts, flag) for problem in error.problems]) from None
     if missing := [text for path, text in zip(laws, texts, strict=True) if path not in found]:
-        raise InputError([_wrong(flag, "cannot be varied here", "the path of a value", text) for text in missing])
+        raise InputError([wrong(flag, "cannot be varied here", "the path of a value", text) for text in missing])
     inputs = Inputs(tuple(found[path] for path in laws), tuple(texts), "given")
     _try_ends(base, inputs, flag)
     return inputs
@@ -155,12 +155,12 @@ def _law(values: str, text: str, flag: str, problems: list[Problem]) -> str:
         return values
     if (match := _RANGE.fullmatch(values)) is not None:
         if (scale := match["scale"] or "lin") not in {"lin", "log"}:
-            problems.append(_wrong(flag, "unknown scale", "lin or log", text))
+            problems.append(wrong(flag, "unknown scale", "lin or log", text))
         name = "loguniform" if scale == "log" else "uniform"
         return f"{name}({match['lo'].strip()}, {match['hi'].strip()})"
     listed = items(values)
     if len(listed) < 2 or "" in listed:
-        problems.append(_wrong(flag, "not something to vary", f"PATH={FORMS}", text))
+        problems.append(wrong(flag, "not something to vary", f"PATH={FORMS}", text))
     return f"choice({values})"
 
 
@@ -189,7 +189,3 @@ def _try_ends(base: Scenario, inputs: Inputs, flag: str) -> None:
                 problems += [problem._replace(file=f"{flag} {text}") for problem in error.problems]
     if problems:
         raise InputError(dict.fromkeys(problems))
-
-
-def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
-    return Problem("command line", 0, flag, what, allowed, got)

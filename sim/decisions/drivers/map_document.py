@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from sim.decisions.drivers.boundaries import Cell, Line, Node, Vertex, boundaries, corners_of
 from sim.decisions.drivers.exploring import Known, place
 from sim.decisions.drivers.implied import implied
-from sim.decisions.drivers.map_question import Json, Question
+from sim.decisions.drivers.map_question import Question
+from sim.experiments.estimates import Json
 from sim.scenario import Scenario
 
 __all__ = ["axis_of", "map_of"]

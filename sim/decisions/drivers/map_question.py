@@ -1,19 +1,18 @@
 """What a map of break-evens asks of a scenario, and every mistake in the question."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from sim.decisions.drivers.boundaries import Node
 from sim.decisions.drivers.inputs import FORMS, Inputs, inputs_of
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, Problem, unknown, wrong
+from sim.experiments.estimates import Json
 from sim.scenario import Scenario
 
 __all__ = ["GRID", "REFINE", "RUNS", "Question", "asked", "question_of"]
 
 GRID, REFINE, RUNS = 9, 1, 10
 MOST_POINTS = 20_000
-
-Json: TypeAlias = dict[str, Any]
 
 
 class Question(NamedTuple):
@@ -64,38 +63,33 @@ def question_of(
     except InputError as error:
         problems += error.problems
     if len(vary) != 2:
-        problems.append(_wrong("--vary", f"a map has two axes, got {len(vary)}", "two PATH=LO..HI or PATH=LO..HI:log"))
+        problems.append(wrong("--vary", f"a map has two axes, got {len(vary)}", "two PATH=LO..HI or PATH=LO..HI:log"))
     for one, text in zip(inputs.every, inputs.texts, strict=True) if inputs else ():
         if one.law.items or one.group:
-            problems.append(_wrong("--vary", "an axis is a range", FORMS.partition(", V1")[0], text))
+            problems.append(wrong("--vary", "an axis is a range", FORMS.partition(", V1")[0], text))
     if problems or inputs is None:
         raise InputError(problems)
     names = tuple(dict.fromkeys(strategies or [arm.name for arm in base.arms]))
     return Question(inputs, names, grid, refine, runs)
 
 
-def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
-    return Problem("command line", 0, flag, what, allowed, got)
-
-
 def _unknown(base: Scenario, strategies: Sequence[str]) -> Iterator[Problem]:
     known = [arm.name for arm in base.arms]
-    unknown = [name for name in strategies if name not in known]
-    for name in unknown:
-        yield _wrong("--strategy", "unknown strategy", nearest(name, known), name)
-    if not unknown and len(set(strategies or known)) < 2:
-        yield _wrong("--strategy", "there is nothing to compare", "two strategies at least", ", ".join(strategies))
+    strange = unknown("--strategy", "strategy", strategies, known)
+    yield from strange
+    if not strange and len(set(strategies or known)) < 2:
+        yield wrong("--strategy", "there is nothing to compare", "two strategies at least", ", ".join(strategies))
 
 
 def _wrong_sizes(grid: int, refine: int, replications: int) -> Iterator[Problem]:
     if not 2 <= grid <= 65:
-        yield _wrong("--grid", "out of range", "from 2 to 65", grid)
+        yield wrong("--grid", "out of range", "from 2 to 65", grid)
     if not 0 <= refine <= 6:
-        yield _wrong("--refine", "out of range", "from 0 to 6", refine)
+        yield wrong("--refine", "out of range", "from 0 to 6", refine)
     elif 2 <= grid <= 65 and ((grid - 1 << refine) + 1) ** 2 > MOST_POINTS:
-        yield _wrong("--refine", f"the lattice has more than {MOST_POINTS:,} points", "a smaller --grid or --refine")
+        yield wrong("--refine", f"the lattice has more than {MOST_POINTS:,} points", "a smaller --grid or --refine")
     if replications < 1:
-        yield _wrong("--replications", "must be at least 1", "a whole number", replications)
+        yield wrong("--replications", "must be at least 1", "a whole number", replications)
 
 
 def asked(question: Question) -> Json:

@@ -1,9 +1,10 @@
 """The methods that look at many points: where each wants the inputs to be, and what it says of an output there."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from sim.decisions.drivers.outputs import Output, Sample, noise
+from sim.experiments.estimates import Json
 from sim.indices import morris, pawn, sobol
 from sim.stats import Interval
 from sim.workload.intensity import Take
@@ -11,7 +12,6 @@ from sim.workload.sizes import Floats
 
 __all__ = ["METHODS", "MOST_NOISE", "Json", "Method", "Sizes", "bounds", "told"]
 
-Json: TypeAlias = dict[str, Any]
 
 MOST_NOISE = 0.1  # of the variance over points, above which a reader is warned of luck
 TAIL = 0.9  # the quantile of an output beyond which PAWN asks for the tail

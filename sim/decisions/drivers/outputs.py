@@ -1,7 +1,7 @@
 """The outputs of a sensitivity study: a measure of a strategy on a model, its value at each point, and its noise."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
@@ -10,7 +10,8 @@ import numpy as np
 
 from sim.decisions.laboratory import Found
 from sim.decisions.measures import Measure, measures_of, values_of
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, nearest, wrong
+from sim.experiments.rows import cost_of
 from sim.scenario import Scenario
 from sim.workload.sizes import Floats
 
@@ -56,9 +57,7 @@ def measured(names: Sequence[str], base: Scenario, flag: str = "--output") -> tu
     known = measures_of(base)
     plain = {name: " ".join(name.replace("latency", " ").split()) for name in names}
     problems = [
-        Problem("command line", 0, flag, "unknown measure", nearest(text, known), name)
-        for name, text in plain.items()
-        if text not in known
+        wrong(flag, "unknown measure", nearest(text, known), name) for name, text in plain.items() if text not in known
     ]
     if problems:
         raise InputError(problems)
@@ -89,8 +88,8 @@ def sampled(outputs: Sequence[Output], points: Sequence[Found]) -> list[Sample]:
 def _at(output: Output, found: Found) -> tuple[float, list[float]]:
     measure, strategy, model = output
     if measure.versus:
-        base = [_cost(row) for row in found.of(found.scenario.baseline, model)]
-        cost = [_cost(row) for row in found.of(strategy, model)]
+        base = [cost_of(row) for row in found.of(found.scenario.baseline, model)]
+        cost = [cost_of(row) for row in found.of(strategy, model)]
         return _saved(sum(cost), sum(base)), [_saved(*pair) for pair in zip(cost, base, strict=True)]
     unit = _SECOND.get(measure.kind, 1.0)
     own = [value / unit for value in values_of(measure, found, strategy, model)]
@@ -100,10 +99,6 @@ def _at(output: Output, found: Found) -> tuple[float, list[float]]:
     below = sum(measure.below(row) for row in rows)
     above = sum(Fraction(measure.above(row) or 0) for row in rows)
     return (float(above / below) / unit if below else math.nan), own
-
-
-def _cost(row: Mapping[str, object]) -> Fraction:
-    return Fraction(str(row["cost_usd_exact"]))
 
 
 def _saved(cost: Fraction | int, base: Fraction | int) -> float:

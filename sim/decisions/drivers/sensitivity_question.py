@@ -7,7 +7,7 @@ from sim.decisions.drivers.inputs import Inputs, inputs_of
 from sim.decisions.drivers.methods import METHODS, Json, Sizes
 from sim.decisions.drivers.outputs import USUAL, measured
 from sim.decisions.measures import Measure
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, Problem, nearest, unknown, wrong
 from sim.scenario import Scenario
 
 __all__ = ["CHOICES", "MOST_INPUTS", "USUAL_SIZES", "Question", "asked", "asked_of", "cells_of", "question_of"]
@@ -61,10 +61,10 @@ def question_of(
     """Return the question; raise every mistake in it, where there is no scenario too."""
     problems = [*_out_of_range(sizes, replications)]
     if method not in CHOICES:
-        problems.append(_wrong("--method", "unknown method", nearest(method, CHOICES), method))
+        problems.append(wrong("--method", "unknown method", nearest(method, CHOICES), method))
     if base is None:
         raise InputError(problems)
-    problems += _unknown(base, strategies or ())
+    problems += unknown("--strategy", "strategy", strategies or (), [arm.name for arm in base.arms])
     inputs, measures = None, None
     try:
         inputs = inputs_of(base, vary)
@@ -81,32 +81,21 @@ def question_of(
     question = Question(inputs, measures, names, methods, sizes, replications)
     if (cells := cells_of(question, base)) > MOST_CELLS:
         what, allowed = f"{cells:,} cells would be computed", f"at most {MOST_CELLS:,}: fewer points or replications"
-        raise InputError([_wrong("--method", what, allowed)])
+        raise InputError([wrong("--method", what, allowed)])
     return question
-
-
-def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
-    return Problem("command line", 0, flag, what, allowed, got)
-
-
-def _unknown(base: Scenario, strategies: Sequence[str]) -> list[Problem]:
-    known = [arm.name for arm in base.arms]
-    return [
-        _wrong("--strategy", "unknown strategy", nearest(name, known), name) for name in strategies if name not in known
-    ]
 
 
 def _out_of_range(sizes: Sizes, replications: int | None) -> list[Problem]:
     rows, most = sizes.rows, 1 << 16
     problems = []
     if not 2 <= sizes.trajectories <= most:
-        problems.append(_wrong("--trajectories", "out of range", f"from 2 to {most:,}", sizes.trajectories))
+        problems.append(wrong("--trajectories", "out of range", f"from 2 to {most:,}", sizes.trajectories))
     if not (2 <= rows <= most and rows.bit_count() == 1):
-        problems.append(_wrong("--rows", "not a power of two", f"2, 4, 8, ... {most:,}", rows))
+        problems.append(wrong("--rows", "not a power of two", f"2, 4, 8, ... {most:,}", rows))
     if not 10 <= sizes.points <= most:
-        problems.append(_wrong("--points", "out of range", f"from 10 to {most:,}", sizes.points))
+        problems.append(wrong("--points", "out of range", f"from 10 to {most:,}", sizes.points))
     if replications is not None and replications < 1:
-        problems.append(_wrong("--replications", "must be at least 1", "a whole number", replications))
+        problems.append(wrong("--replications", "must be at least 1", "a whole number", replications))
     return problems
 
 

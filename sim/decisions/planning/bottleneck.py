@@ -1,11 +1,11 @@
 """What stands in the way of more load: a limit that refuses, the caller's own slots, room for jobs, or money."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
 
 import numpy as np
 
 from sim.decisions.laboratory import Row
+from sim.experiments.estimates import Json
 from sim.experiments.result import LIMIT_NAMES
 from sim.ledger import Limit
 from sim.units import MINUTE, SECOND
@@ -13,7 +13,6 @@ from sim.verdicts import Verdict
 
 __all__ = ["bottleneck"]
 
-Json: TypeAlias = dict[str, Any]
 
 # the tier of priority passes calls on, and a cache that is over is no limit of the load
 _REFUSING = [name for limit, name in LIMIT_NAMES.items() if limit not in {Limit.PRIORITY, Limit.FORBIDDEN}]

@@ -33,7 +33,7 @@ nothing was measured or that it is infinite.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack
+from typing import Unpack
 
 from sim.decisions.finding import Finding, Means, found, read
 from sim.decisions.laboratory import Source
@@ -42,12 +42,12 @@ from sim.decisions.planning.knee import FEW, PILOT, Plan
 from sim.decisions.planning.load_question import Asked, Question, question_of
 from sim.decisions.planning.loads import MOST_REQUESTS, RESOLUTION
 from sim.decisions.planning.searches import Line, Searches
+from sim.experiments.estimates import Json
 from sim.scenario import Scenario
 from sim.stats import LEVEL
 
 __all__ = ["answer", "capacity"]
 
-Json: TypeAlias = dict[str, Any]
 
 METHOD = (
     "A pilot on other replications finds where to begin; from there loads are tested upwards on common random numbers, "

@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sim.decisions.laboratory import Ask, Found, Source
 from sim.decisions.measures import evidence_of, measures_of
 from sim.decisions.planning.loads import setting
-from sim.decisions.planning.searches import estimate
-from sim.errors import InputError, Problem
+from sim.errors import InputError, wrong
+from sim.experiments.estimates import Json, plain
 from sim.stats import LEVEL
 
 __all__ = ["Growth", "Reach", "grown", "growth_of", "least_tier"]
 
-Json: TypeAlias = dict[str, Any]
 Tier: TypeAlias = str | None  # None: the scenario's own project
 
 COSTED = 30  # replications behind the cost of a month
@@ -64,10 +63,10 @@ def growth_of(factor: str, lasting: str) -> Growth:
     problems = []
     if by is None or not 0 < float(by["factor"]) <= _MOST_FACTOR:
         allowed = f"a factor above 0, {_MOST_FACTOR:g} at most, such as 1.2/month"
-        problems.append(Problem("command line", 0, "--growth", "not a growth", allowed, factor))
+        problems.append(wrong("--growth", "not a growth", allowed, factor))
     if not 0 < count <= MOST_MONTHS:
         allowed = f"1 to {MOST_MONTHS} months, such as 12months"
-        problems.append(Problem("command line", 0, "--for", "not a time to grow", allowed, lasting))
+        problems.append(wrong("--for", "not a time to grow", allowed, lasting))
     if problems or by is None:
         raise InputError(problems)
     return Growth(float(by["factor"]), count)
@@ -152,4 +151,4 @@ def _told(path: Sequence[_Month], reaches: Mapping[Tier, Reach], there: Mapping[
 
 def _cost(month: _Month, there: Found) -> Json:
     measure = measures_of(there.scenario)["cost a month"]
-    return estimate(evidence_of(measure, there, month.strategy, model=month.model).interval(LEVEL))
+    return plain(evidence_of(measure, there, month.strategy, model=month.model).interval(LEVEL))

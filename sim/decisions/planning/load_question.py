@@ -1,12 +1,13 @@
 """What is asked of a search for capacity: read from what a user says, with every mistake at once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeVar
 
 from sim.decisions.measures import requirements
 from sim.decisions.planning.growth import Growth, growth_of
 from sim.decisions.planning.loads import RESOLUTION, Loads, loads_between, range_of, setting, usual_loads
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, Problem, unknown, wrong
+from sim.experiments.estimates import Json
 from sim.providers.project import TIERS
 from sim.scenario import Scenario, read_scenario
 from sim.skewed import ENOUGH
@@ -16,7 +17,6 @@ from sim.workload.rules import expected_requests
 
 __all__ = ["Asked", "Question", "question_of"]
 
-Json: TypeAlias = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -88,24 +88,20 @@ def _noted(problems: list[Problem], read_it: Callable[[], T]) -> T | None:
         return None
 
 
-def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
-    return Problem("command line", 0, flag, what, allowed, got)
-
-
 def _numbers(told: Asked) -> Iterator[Problem]:
     if not 0.01 <= told.resolution <= 1:
-        yield _wrong("--resolution", "not a resolution", "a share from 1% to 100%", told.resolution)
+        yield wrong("--resolution", "not a resolution", "a share from 1% to 100%", told.resolution)
     if not 0.5 <= told.confidence < 1:
-        yield _wrong("--confidence", "not a confidence", "a share from 50% to below 100%", told.confidence)
+        yield wrong("--confidence", "not a confidence", "a share from 50% to below 100%", told.confidence)
     if told.replications is not None and told.replications < ENOUGH:
         what = "too few to pass anything where something is random"
-        yield _wrong("--replications", what, f"{ENOUGH} or more", told.replications)
+        yield wrong("--replications", what, f"{ENOUGH} or more", told.replications)
 
 
 def _tiers(told: Asked) -> Iterator[Problem]:
     for tier in dict.fromkeys(told.tiers):
         if tier not in TIERS:
-            yield _wrong("--tier", "not a usage tier", ", ".join(TIERS), tier)
+            yield wrong("--tier", "not a usage tier", ", ".join(TIERS), tier)
 
 
 def _growth(told: Asked) -> Growth | None:
@@ -114,19 +110,18 @@ def _growth(told: Asked) -> Growth | None:
     if told.growth is None or told.lasting is None:
         flag, other = ("--for", "--growth") if told.growth is None else ("--growth", "--for")
         allowed = "both, such as --growth 1.2/month --for 12months"
-        raise InputError([_wrong(flag, f"means nothing without {other}", allowed)])
+        raise InputError([wrong(flag, f"means nothing without {other}", allowed)])
     return growth_of(told.growth, told.lasting)
 
 
 def _recorded(base: Scenario) -> Iterator[Problem]:
     if base.spec.replay is not None:
-        yield _wrong("SCENARIO", "a recorded trace has no load that can grow", "a scenario with streams", base.name)
+        yield wrong("SCENARIO", "a recorded trace has no load that can grow", "a scenario with streams", base.name)
 
 
 def _names(base: Scenario, told: Asked, problems: list[Problem]) -> tuple[str, ...]:
     known = [arm.name for arm in base.arms]
-    unknown = [name for name in dict.fromkeys(told.strategies) if name not in known]
-    problems += [_wrong("--strategy", "unknown strategy", nearest(name, known), name) for name in unknown]
+    problems += unknown("--strategy", "strategy", dict.fromkeys(told.strategies), known)
     return tuple(name for name in known if not told.strategies or name in told.strategies)
 
 
@@ -136,7 +131,7 @@ def _loads(base: Scenario, told: Asked, growth: Growth | None) -> Loads:
         return loads_between(told.load, own, told.resolution)
     requests = max(expected_requests(arm.spec.workload) for arm in base.arms)
     if not requests:
-        raise InputError([_wrong("SCENARIO", "it expects no requests at all", "streams with arrivals", base.name)])
+        raise InputError([wrong("SCENARIO", "it expects no requests at all", "streams with arrivals", base.name)])
     return usual_loads(own, requests, told.resolution, max(growth.loads(own)) if growth else 0.0)
 
 
@@ -150,7 +145,7 @@ def _unscalable(base: Scenario, names: Sequence[str], tier: str | None, load: fl
     for arm in scenario.arms:
         if arm.name in names and arm.spec.load != load:
             what = f"{arm.name} sets a load of its own, which cannot grow"
-            yield _wrong("--strategy", what, "strategies that take the scenario's")
+            yield wrong("--strategy", what, "strategies that take the scenario's")
         if arm.name in names and tier is not None and arm.spec.project.tier != tier:
             what = f"{arm.name} sets a usage tier of its own, tier {arm.spec.project.tier}"
-            yield _wrong("--tier", what, "no --tier, or other strategies", tier)
+            yield wrong("--tier", what, "no --tier, or other strategies", tier)

@@ -4,7 +4,7 @@ import math
 import re
 from typing import Literal, NamedTuple
 
-from sim.errors import InputError, Problem
+from sim.errors import InputError, wrong
 
 __all__ = ["RESOLUTION", "Loads", "loads_between", "range_of", "setting", "usual_loads"]
 
@@ -98,7 +98,7 @@ def loads_between(text: str, own: float, resolution: float, flag: str = "--load"
     lo, hi = (math.log2(end / own) * steps for end in range_of(text, flag))
     if _up(lo) > _down(hi):
         what = f"no load of the grid is in the range: they are {2 ** (1 / steps) - 1:.1%} apart"
-        raise InputError([Problem("command line", 0, flag, what, "a wider range or a finer --resolution", text)])
+        raise InputError([wrong(flag, what, "a wider range or a finer --resolution", text)])
     return Loads(own, steps, _up(lo), _down(hi))
 
 
@@ -114,7 +114,7 @@ def range_of(text: str, flag: str = "--load") -> tuple[float, float]:
     except ValueError:
         lo, hi = 0.0, 0.0
     if not 0 < lo < hi < math.inf:
-        raise InputError([Problem("command line", 0, flag, "not a range of loads", _FORM, text)])
+        raise InputError([wrong(flag, "not a range of loads", _FORM, text)])
     return lo, hi
 
 

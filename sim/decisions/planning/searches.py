@@ -1,21 +1,19 @@
 """Searches for capacity side by side: a strategy under a usage tier each, their wishes granted together."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from sim.decisions.laboratory import Ask, Found, Row, Source
 from sim.decisions.measures import evidence_of, least_of, measures_of
 from sim.decisions.planning.bottleneck import bottleneck
 from sim.decisions.planning.knee import Knee, Look, Plan, Search, Seen, Wish, knee
 from sim.decisions.planning.loads import setting
-from sim.stats import LEVEL, Interval
+from sim.experiments.estimates import Json, plain
+from sim.stats import LEVEL
 from sim.units import SECOND
 from sim.verdicts import Evidence
 
-__all__ = ["Line", "Searches", "estimate"]
-
-Json: TypeAlias = dict[str, Any]
+__all__ = ["Line", "Searches"]
 
 
 class Line(NamedTuple):
@@ -81,8 +79,8 @@ class Searches:
 
         place = wish.step, wish.times
         self._tried[line][place] = {
-            "cost_usd": estimate(evidence("cost").interval(LEVEL)),
-            "latency_p95_s": estimate(evidence("p95").interval(LEVEL).scaled(1 / SECOND)),
+            "cost_usd": plain(evidence("cost").interval(LEVEL)),
+            "latency_p95_s": plain(evidence("p95").interval(LEVEL).scaled(1 / SECOND)),
         }
         self._rows[line][place] = alone.of(line.strategy, line.model)
         return Seen({one.measure: evidence(one.measure) for one in self._plan.requirements}, least_of(alone))
@@ -120,18 +118,9 @@ class Searches:
                     "text": verdict.requirement.text,
                     "kind": verdict.requirement.kind,
                     "outcome": verdict.outcome if look.stage == "test" else None,
-                    "value": estimate(verdict.interval),
+                    "value": plain(verdict.interval),
                     "warning": verdict.warning,
                 }
                 for verdict in look.verdicts
             ],
         }
-
-
-def estimate(interval: Interval) -> Json:
-    """Return an interval for JSON, which has neither infinity nor NaN: None stands for both.
-
-    >>> estimate(Interval(2.0, 1.0, math.inf))
-    {'mean': 2.0, 'lo': 1.0, 'hi': None}
-    """
-    return {name: end if end is not None and math.isfinite(end) else None for name, end in interval._asdict().items()}

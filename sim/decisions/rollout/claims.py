@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sim.decisions.laboratory import Found
 from sim.decisions.measures import Measure, evidence_of, measures_of, requirements
 from sim.decisions.rollout.looks import FIRST
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, Problem, unknown, wrong
 from sim.experiments.estimates import Json
 from sim.scenario import Scenario
 from sim.stats import LEVEL, Interval
@@ -139,9 +139,9 @@ def question_of(  # noqa: PLR0913 - as many as the command has options
     versus = base.baseline if baseline is None else baseline
     known = [arm.name for arm in base.arms]
     problems = [
-        *_unknown("--candidate", "strategy", [candidate], known),
-        *_unknown("--baseline", "strategy", [versus], known),
-        *_unknown("--model", "model", models, base.spec.models),
+        *unknown("--candidate", "strategy", [candidate], known),
+        *unknown("--baseline", "strategy", [versus], known),
+        *unknown("--model", "model", models, base.spec.models),
         *numbers,
     ]
     wanted: list[Requirement] = []
@@ -158,30 +158,22 @@ def question_of(  # noqa: PLR0913 - as many as the command has options
     return Question(candidate, versus, claims, confidence, replications, ceiling, draws, robustness)
 
 
-def _unknown(flag: str, what: str, names: Sequence[str], known: Sequence[str]) -> list[Problem]:
-    return [_wrong(flag, f"unknown {what}", nearest(name, known), name) for name in names if name not in known]
-
-
-def _wrong(flag: str, what: str, allowed: str, got: object) -> Problem:
-    return Problem("command line", 0, flag, what, allowed, got)
-
-
 def _wrong_numbers(confidence: float, replications: int | None, ceiling: int, draws: int) -> Iterator[Problem]:
     if not 0 < confidence < 1:
-        yield _wrong("--confidence", "must be between 0 and 1, both excluded", "such as 0.95", confidence)
+        yield wrong("--confidence", "must be between 0 and 1, both excluded", "such as 0.95", confidence)
     if replications is not None and not 1 <= replications <= MOST:
-        yield _wrong("--replications", "out of range", f"a whole number from 1 to {MOST:,}", replications)
+        yield wrong("--replications", "out of range", f"a whole number from 1 to {MOST:,}", replications)
     if not FIRST <= ceiling <= MOST:
-        yield _wrong("--ceiling", "out of range", f"a whole number from {FIRST} to {MOST:,}", ceiling)
+        yield wrong("--ceiling", "out of range", f"a whole number from {FIRST} to {MOST:,}", ceiling)
     if not 1 <= draws <= MOST:
-        yield _wrong("--draws", "out of range", f"a whole number from 1 to {MOST:,}", draws)
+        yield wrong("--draws", "out of range", f"a whole number from 1 to {MOST:,}", draws)
 
 
 def _meaningless(base: Scenario, wanted: Sequence[Requirement], candidate: str, baseline: str) -> Iterator[Problem]:
     """Yield the requirements that no figure of the run can answer."""
     for one in wanted:
         if one.measure == "saving" and candidate == baseline:
-            yield _wrong("--require", f"{candidate} saves nothing over itself", "another --baseline", one.text)
+            yield wrong("--require", f"{candidate} saves nothing over itself", "another --baseline", one.text)
         elif (one.kind == "money" or one.measure == "saving") and base.spec.close == "cut":
             what = f"{one.measure} means nothing in a run that is cut at its horizon: what is pending is unbilled"
-            yield _wrong("--require", what, "--set close=drain", one.text)
+            yield wrong("--require", what, "--set close=drain", one.text)

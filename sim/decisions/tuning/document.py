@@ -1,6 +1,5 @@
 """The parts of the document ``gcsim.tune/1``; :mod:`sim.decisions.tuning.tune` says what each is."""
 
-import math
 from collections.abc import Sequence
 
 from sim.decisions.tuning.formula import Formula
@@ -10,7 +9,7 @@ from sim.decisions.tuning.surroundings import Bound, Line
 from sim.decisions.tuning.trials import Setting, Trials, more_is_better
 from sim.decisions.tuning.tunable import present_of
 from sim.decisions.tuning.verdict import Verdict
-from sim.experiments.estimates import Json
+from sim.experiments.estimates import Json, plain
 from sim.scenario import Scenario
 from sim.skewed import bill_saving
 from sim.stats import LEVEL, Interval
@@ -41,14 +40,6 @@ def head_of(question: Question, base: Scenario) -> Json:
     }
 
 
-def _interval(found: Interval) -> Json:
-    return {"mean": _finite(found.mean), "lo": _finite(found.lo), "hi": _finite(found.hi)}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
 def figures_of(trials: Trials, setting: Setting) -> Json:
     """Return the cost of a setting, and the measure beside it, each with its interval."""
     aim = trials.aim
@@ -56,9 +47,9 @@ def figures_of(trials: Trials, setting: Setting) -> Json:
     against = trials.evidence(setting, aim.against).interval(LEVEL)
     kind = aim.measures[aim.against].kind
     return {
-        "cost_usd": _interval(cost),
-        "against": {"measure": aim.against, "kind": kind, **_interval(against)},
-        "within_patience": _interval(trials.evidence(setting, "within_patience").interval(LEVEL)),
+        "cost_usd": plain(cost),
+        "against": {"measure": aim.against, "kind": kind, **plain(against)},
+        "within_patience": plain(trials.evidence(setting, "within_patience").interval(LEVEL)),
     }
 
 
@@ -68,7 +59,7 @@ def best_of(search: Trials, fresh: Trials, best: Point, present: Point | None) -
     chosen = None
     if present is not None and search.count(present) and sum(search.costs(present)) > 0:
         count = min(search.count(present), search.count(best))
-        chosen = _interval(bill_saving(search.costs(best, count), search.costs(present, count)))
+        chosen = plain(bill_saving(search.costs(best, count), search.costs(present, count)))
     return {
         "values": space.named(best),
         "sets": list(space.sets(best)),
@@ -82,8 +73,8 @@ def verdict_of(verdict: Verdict, first: int) -> Json:
     """Return what fresh replications, from ``first`` on, say of the best."""
     judgement = verdict.judgement
     return {
-        "saving": {**_interval(verdict.saving), "outcome": _outcome(verdict.difference)},
-        "difference_usd": _interval(verdict.difference),
+        "saving": {**plain(verdict.saving), "outcome": _outcome(verdict.difference)},
+        "difference_usd": plain(verdict.difference),
         "fresh": {"first": first, "replications": verdict.replications, "reached": verdict.reached},
         "requirements": [] if judgement is None else [_requirement(one) for one in judgement.verdicts],
         "outcome": None if judgement is None else judgement.outcome,
@@ -98,7 +89,7 @@ def _outcome(difference: Interval) -> str:
 
 def _requirement(one: Judged) -> Json:
     asked = {"text": one.requirement.text, "kind": one.requirement.kind}
-    return {**asked, "outcome": one.outcome, **_interval(one.interval), "needed": one.needed}
+    return {**asked, "outcome": one.outcome, **plain(one.interval), "needed": one.needed}
 
 
 def line_of(space: Space, line: Line) -> Json:
@@ -106,7 +97,7 @@ def line_of(space: Space, line: Line) -> Json:
     ranged = next(one.span is not None for one in space.dimensions if one.path == line.path)
     return {
         "path": line.path,
-        "tried": [{"value": value, "excess_usd": _interval(excess)} for value, excess in line.tried],
+        "tried": [{"value": value, "excess_usd": plain(excess)} for value, excess in line.tried],
         "as_good": [line.as_good[0], line.as_good[-1]] if ranged else line.as_good,
         "ranged": ranged,
         "flat": line.flat,
@@ -122,7 +113,7 @@ def bound_of(space: Space, bound: Bound | None) -> Json | None:
         "values": space.named(bound.point),
         "outcome": bound.outcome,
         "requirements": bound.requirements,
-        "saving_usd": _interval(bound.saving),
+        "saving_usd": plain(bound.saving),
     }
 
 
@@ -146,6 +137,6 @@ def formula_of(fresh: Trials, formula: Formula, best: Point) -> Json:
     """Return what the closed form says, and what following it costs more than the best point."""
     if formula.point is None or not fresh.count(formula.point):
         return {"text": formula.text}
-    regret = _interval(fresh.excess(formula.point, best))
+    regret = plain(fresh.excess(formula.point, best))
     values = fresh.space.named(formula.point)
     return {"text": formula.text, "values": values, **figures_of(fresh, formula.point), "regret_usd": regret}

@@ -9,7 +9,7 @@ from sim.decisions.tuning.space import Space
 from sim.decisions.tuning.suggesting import installed
 from sim.decisions.tuning.trials import Aim
 from sim.decisions.tuning.tunable import space_of
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, Problem, nearest, unknown, wrong
 from sim.experiments.estimates import Json
 from sim.scenario import Scenario
 
@@ -58,7 +58,7 @@ def question_of(base: Scenario | None, asked: Asked) -> Question:
     if asked.strategy in names:
         space = _noted(lambda: space_of(base, asked.strategy, asked.vary), problems)
     elif asked.strategy:
-        problems.append(_wrong("--strategy", "unknown strategy", nearest(asked.strategy, names), asked.strategy))
+        problems += unknown("--strategy", "strategy", [asked.strategy], names)
     problems += _unfit(base, asked, [one.measure for one in wanted or []])
     if problems or space is None:
         raise InputError(dict.fromkeys(problems))
@@ -75,25 +75,21 @@ def _noted(read: Callable[[], Any], problems: list[Problem]) -> Any:
         return None
 
 
-def _wrong(flag: str, what: str, allowed: str, got: object = None) -> Problem:
-    return Problem("command line", 0, flag, what, allowed, got)
-
-
 def _mistakes(asked: Asked) -> Iterator[Problem]:
     if not asked.strategy:
-        yield _wrong("--strategy", "is missing", "the strategy whose parameters are tuned")
+        yield wrong("--strategy", "is missing", "the strategy whose parameters are tuned")
     if not 0 < asked.precision < 1:
         allowed = "more than 0 and less than 100%, such as 1%"
-        yield _wrong("--precision", "not a relative precision", allowed, asked.precision)
+        yield wrong("--precision", "not a relative precision", allowed, asked.precision)
     if asked.method not in METHODS:
-        yield _wrong("--method", "unknown method", nearest(asked.method, METHODS), asked.method)
+        yield wrong("--method", "unknown method", nearest(asked.method, METHODS), asked.method)
     elif asked.method == "optuna" and not installed():
-        yield _wrong("--method", "optuna is not installed", "pip install 'gemini-cost-sim[tune]', or --method race")
+        yield wrong("--method", "optuna is not installed", "pip install 'gemini-cost-sim[tune]', or --method race")
     if asked.points is not None and not 2 <= asked.points <= _MOST_POINTS:
-        yield _wrong("--points", "not a number of points", f"a whole number from 2 to {_MOST_POINTS:,}", asked.points)
+        yield wrong("--points", "not a number of points", f"a whole number from 2 to {_MOST_POINTS:,}", asked.points)
     if not FIRST <= asked.replications <= _MOST_REPLICATIONS:
         allowed = f"a whole number from {FIRST} to {_MOST_REPLICATIONS:,}; others judge what they chose"
-        yield _wrong("--replications", "too few or too many to choose by", allowed, asked.replications)
+        yield wrong("--replications", "too few or too many to choose by", allowed, asked.replications)
 
 
 def _unfit(base: Scenario, asked: Asked, required: Sequence[str]) -> Iterator[Problem]:
@@ -102,13 +98,13 @@ def _unfit(base: Scenario, asked: Asked, required: Sequence[str]) -> Iterator[Pr
         what = "a run that is cut leaves work unbilled, so no setting costs least"
         yield base.document.problem(("close",), what, '"drain"', "cut")
     if asked.model is not None and asked.model not in base.spec.models:
-        yield _wrong("--model", "not a model of the scenario", nearest(asked.model, base.spec.models), asked.model)
+        yield wrong("--model", "not a model of the scenario", nearest(asked.model, base.spec.models), asked.model)
     known = measures_of(base)
     sensible = [name for name, one in known.items() if not one.versus and not name.startswith("cost")]
     if asked.against not in sensible:
         what = "that is what is made least" if asked.against in known else "unknown measure"
-        yield _wrong("--against", what, nearest(asked.against, sensible), asked.against)
+        yield wrong("--against", what, nearest(asked.against, sensible), asked.against)
     if asked.strategy == base.baseline and any(known[name].versus for name in required):
         what = f"{asked.strategy} is the baseline itself, over which it saves nothing"
         others = [arm.name for arm in base.arms if arm.name != asked.strategy]
-        yield _wrong("--require", what, f"--baseline {' or '.join(others) or 'STRATEGY'}")
+        yield wrong("--require", what, f"--baseline {' or '.join(others) or 'STRATEGY'}")

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from sim.decisions.tuning.space import Point
 from sim.decisions.tuning.trials import Trials
-from sim.errors import InputError, Problem
+from sim.errors import InputError, wrong
 
 __all__ = ["FIRST", "Heat", "Race", "heats", "race"]
 
 FIRST = 10  # replications that every setting meets
 CHANCE = 0.05  # of the best one leaving, at most
-_NOTHING = Problem("command line", 0, "--vary", "no setting that was tried is a scenario", "values that go together")
+_NOTHING = wrong("--vary", "no setting that was tried is a scenario", "values that go together")
 
 
 class Heat(NamedTuple):

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from sim.decisions.tuning.dimension import SAMPLED, Dimension, amount
 from sim.decisions.tuning.space import Space, refusals
-from sim.errors import InputError, Problem, nearest
+from sim.errors import InputError, Problem, nearest, wrong
 from sim.experiments.designs import Axis, axes_of
 from sim.paths import written
 from sim.scenario import Arm, Scenario
@@ -39,10 +39,6 @@ TUNABLE: Mapping[str, Mapping[str, str]] = MappingProxyType(
 _NOT_TUNED = {"kind", "set"}
 
 
-def _wrong(what: str, allowed: str, got: object = None) -> Problem:
-    return Problem("command line", 0, "--vary", what, allowed, got)
-
-
 def space_of(base: Scenario, strategy: str, texts: Sequence[str]) -> Space:
     """Return what is varied: ``PATH=VALUES`` texts, or what is usually tuned; raise every mistake at once.
 
@@ -62,7 +58,7 @@ def _usual(base: Scenario, arm: Arm) -> Space:
     if not kept:
         what = f"nothing of {arm.name} (kind {arm.strategy.kind}) is usually tuned"
         allowed = "a --vary of a path of its own, or a strategy of kind " + ", ".join(TUNABLE)
-        raise InputError([Problem("command line", 0, "--strategy", what, allowed, arm.name)])
+        raise InputError([wrong("--strategy", what, allowed, arm.name)])
     left_out = [f"{axis.path} is left out: {_refused(base, axis, axes)[0].what}" for axis in axes if axis not in kept]
     return Space(arm.name, tuple(_dimension(base, axis) for axis in kept), tuple(left_out))
 
@@ -86,7 +82,7 @@ def _given(base: Scenario, arm: Arm, texts: Sequence[str]) -> Space:
             problems += error.problems
     problems += [problem for axis in axes for problem in _misplaced(base, arm, axis)]
     if twice := {axis.path for axis in axes if [other.path for other in axes].count(axis.path) > 1}:
-        problems += [_wrong(f"{path} is varied twice", "each path once") for path in sorted(twice)]
+        problems += [wrong("--vary", f"{path} is varied twice", "each path once") for path in sorted(twice)]
     if not problems:
         problems += [problem for axis in axes for problem in _refused(base, axis, axes)]
     if problems:
@@ -100,13 +96,13 @@ def _misplaced(base: Scenario, arm: Arm, axis: Axis) -> Iterator[Problem]:
     keys = sorted(set(STRATEGIES[arm.strategy.kind].model_fields) - _NOT_TUNED)
     if not keys:
         allowed = "a strategy of kind " + ", ".join(TUNABLE)
-        yield _wrong(f"{arm.name} (kind {arm.strategy.kind}) has nothing to tune", allowed, axis.path)
+        yield wrong("--vary", f"{arm.name} (kind {arm.strategy.kind}) has nothing to tune", allowed, axis.path)
     elif not axis.path.startswith(own):
         others = [one.name for one in base.arms if axis.path.startswith(_own(one.name))]
         what = f"a path of {others[0]}, while {arm.name} is tuned" if others else f"no parameter of {arm.name}"
-        yield _wrong(what, f"{own}KEY, where KEY is one of {', '.join(keys)}", axis.path)
+        yield wrong("--vary", what, f"{own}KEY, where KEY is one of {', '.join(keys)}", axis.path)
     elif (key := axis.path.removeprefix(own)) not in keys:
-        yield _wrong(f"kind {arm.strategy.kind} has no {key} to tune", nearest(key, keys), axis.path)
+        yield wrong("--vary", f"kind {arm.strategy.kind} has no {key} to tune", nearest(key, keys), axis.path)
 
 
 def _refused(base: Scenario, axis: Axis, others: Sequence[Axis]) -> list[Problem]:
@@ -118,7 +114,7 @@ def _refused(base: Scenario, axis: Axis, others: Sequence[Axis]) -> list[Problem
         one = f"{axis.path}={text}"
         found = refusals(base, [one])
         if found and all(refusals(base, [one, with_it]) for with_it in beside):
-            problems += [_wrong(f"{axis.path}: {problem.what}", problem.allowed, text) for problem in found]
+            problems += [wrong("--vary", f"{axis.path}: {problem.what}", problem.allowed, text) for problem in found]
     return problems
 
 
